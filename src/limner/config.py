@@ -1,0 +1,212 @@
+"""Typed, frozen configs: build, override, load, save. An unknown key is an error that names the nearest one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from limner.errors import UserError, unknown
+
+Positive = Annotated[int, Meta(ge=1)]
+Count = Annotated[int, Meta(ge=0)]
+Fraction = Annotated[float, Meta(ge=0, le=1)]
+Size = Annotated[float, Meta(ge=0)]
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of every config: immutable, typed, refuses unknown keys."""
+
+
+class Optimiser(Options):
+    """An optimiser by name, with its learning rate as a function of progress.
+
+    The rate rises linearly over the first `warmup` of the plan, and falls to zero over the last `decay` of it
+    (`shape`: along a line, a half cosine, or 1 - sqrt as in warm-up-stable-decay).
+    """
+
+    name: Literal["sgd", "momentum", "rmsprop", "adam", "adamw", "muon"] = "adamw"
+    rate: Annotated[float, Meta(gt=0)] = 1e-3
+    betas: tuple[Fraction, Fraction] = (0.9, 0.99)
+    weight_decay: Size = 0.0
+    momentum: Fraction = 0.9
+    eps: Annotated[float, Meta(gt=0)] = 1e-8
+    warmup: Fraction = 0.0
+    decay: Fraction = 0.0
+    shape: Literal["linear", "cosine", "sqrt"] = "linear"
+
+
+class Augment(Options):
+    """What is done to training pictures at random. Off unless a recipe or the user asks for it."""
+
+    flip: bool = False
+    shift: Count = 0
+
+
+class Training(Options):
+    """How a generator is trained. What is "auto" or 0 is measured at the first start and then written here."""
+
+    seed: int = 0
+    batch: Count = 0
+    steps: Positive | None = None
+    budget: Annotated[float, Meta(gt=0)] | None = None
+    epochs: Annotated[float, Meta(gt=0)] | None = None
+    plan: tuple[tuple[int, int], ...] = ()
+    precision: Literal["auto", "float32", "bfloat16", "float64"] = "auto"
+    layout: Literal["auto", "contiguous", "channels_last"] = "auto"
+    compile: Literal["auto", "on", "off"] = "auto"
+    device: str = "auto"
+    threads: Count = 0
+    accumulate: Positive = 1
+    clip: Size = 0.0
+    average: Annotated[float, Meta(ge=0, lt=0.28)] = 0.05
+    augment: Augment = Augment()
+    checkpoint_every: Count = 0
+    grid_every: Count = 0
+    keep: Positive = 2
+    scores: Count = 4
+    retries: Count = 3
+
+
+class Data(Options):
+    """The pictures a run was trained on: where they were, which pack they became, how they were read."""
+
+    source: str
+    pack: str
+    id: str
+    options: dict[str, Any] = {}
+    pictures: Count = 0
+
+
+class Config(Options):
+    """Everything that a run is a function of. `spec` and `model` are of the types that the family names."""
+
+    recipe: str
+    family: str
+    spec: Any
+    model: Any
+    train: Training
+    data: Data | None = None
+    resolved: dict[str, Any] = {}
+
+
+Typing = Callable[[str], tuple[type, type]]
+"""Family name to (spec type, model config type): handed in, so that this module knows no family."""
+
+
+def from_dict(raw: Mapping[str, Any], typing: Typing) -> Config:
+    """A typed `Config` from plain values. Raises `UserError` for unknown keys and impossible values."""
+    try:
+        config = msgspec.convert(raw, Config, strict=False)
+        spec_type, model_type = typing(config.family)
+        return msgspec.structs.replace(
+            config,
+            spec=msgspec.convert(config.spec, spec_type, strict=False),
+            model=_convert(config.model, model_type, "model"),
+        )
+    except msgspec.ValidationError as error:
+        raise UserError(f"config: {_said(error)}") from None
+
+
+def to_dict(config: msgspec.Struct) -> dict[str, Any]:
+    """Plain values, ready for JSON."""
+    plain = msgspec.to_builtins(config)
+    assert isinstance(plain, dict)
+    return plain
+
+
+def load(path: Path, typing: Typing) -> Config:
+    """The config of a JSON file."""
+    try:
+        raw = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise UserError(f"no config at {path}") from None
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path} is not valid JSON: {error}") from None
+    if not isinstance(raw, dict):
+        raise UserError(f"{path} is not a config: expected an object, found {type(raw).__name__}")
+    return from_dict(raw, typing)
+
+
+def dumps(config: msgspec.Struct) -> str:
+    """JSON text, one key a line, stable."""
+    return json.dumps(to_dict(config), indent=2) + "\n"
+
+
+def override(config: Config, assignments: Mapping[str, Any], typing: Typing) -> Config:
+    """A config with `key=value` replaced. Keys are paths (`train.batch`) or their last part where that is unique.
+
+    Values may be text as typed on a command line: numbers, true/false, null, JSON lists, or plain words.
+    """
+    raw = to_dict(config)
+    leaves = _leaves({"model": raw["model"], "train": raw["train"]})
+    for key, value in assignments.items():
+        *parents, last = _resolve(key, leaves).split(".")
+        target = raw
+        for parent in parents:
+            target = target[parent]
+        target[last] = parse(value) if isinstance(value, str) else value
+    return from_dict(raw, typing)
+
+
+def assignments_of(texts: tuple[str, ...]) -> dict[str, str]:
+    """`("a=1", "b=x")` as a dict. Raises `UserError` where there is no `=`."""
+    pairs = [text.partition("=") for text in texts]
+    for text, (key, equals, _) in zip(texts, pairs, strict=True):
+        if not equals or not key:
+            raise UserError(f"--set {text!r}: write it as key=value")
+    return {key.strip(): value.strip() for key, _, value in pairs}
+
+
+def parse(text: str) -> Any:
+    """A value as typed: JSON where it is JSON, else the text itself; `none` is null."""
+    if text.lower() in ("none", "true", "false"):
+        text = {"none": "null"}.get(text.lower(), text.lower())
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def convert(values: Mapping[str, Any], kind: type[Options], owner: str) -> Any:
+    """Typed options from plain values; an unknown key names what `owner` does take."""
+    try:
+        return _convert(dict(values), kind, "")
+    except msgspec.ValidationError as error:
+        raise UserError(f"{owner}: {_said(error)}") from None
+
+
+def _convert(values: Any, kind: type, where: str) -> Any:
+    fields = kind.__struct_fields__ if issubclass(kind, msgspec.Struct) else ()
+    for key in values if isinstance(values, dict) else ():
+        if key not in fields:
+            raise unknown("option", f"{where}.{key}".lstrip("."), fields or ("none",))
+    return msgspec.convert(values, kind, strict=False)
+
+
+def _said(error: msgspec.ValidationError) -> str:
+    return str(error).replace("`$.", "`").replace("$.", "")
+
+
+def _leaves(tree: Mapping[str, Any], prefix: str = "") -> list[str]:
+    found: list[str] = []
+    for key, value in tree.items():
+        found.append(prefix + key)
+        if isinstance(value, dict):
+            found += _leaves(value, f"{prefix}{key}.")
+    return found
+
+
+def _resolve(key: str, leaves: list[str]) -> str:
+    if key in leaves:
+        return key
+    matches = [leaf for leaf in leaves if leaf.endswith("." + key)]
+    if not matches:
+        raise unknown("option", key, {leaf.split(".", 1)[-1] for leaf in leaves})
+    if len(matches) > 1:
+        raise UserError(f"option {key!r} could be any of {', '.join(matches)}: write the whole path")
+    return matches[0]

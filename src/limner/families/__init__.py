@@ -1,0 +1,46 @@
+"""The one table from a family's name in a saved config to its class."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import torch
+
+from limner.api import Generator, Spec
+from limner.config import Config
+from limner.draws import seed_of
+from limner.errors import unknown
+
+TABLE = {
+    "flow_matching": "limner.families.diffusion.flow_matching:FlowMatching",
+    "dcgan": "limner.families.gan.dcgan:DCGAN",
+    "vae": "limner.families.vae.vae:VAE",
+}
+
+
+def family(name: str) -> type[Generator]:
+    """The class of a family."""
+    if name not in TABLE:
+        raise unknown("family", name, TABLE)
+    module, _, attribute = TABLE[name].partition(":")
+    found: type[Generator] = getattr(import_module(module), attribute)
+    return found
+
+
+def typing(name: str) -> tuple[type, type]:
+    """(spec type, model config type) of a family, for `limner.config`."""
+    return Spec, family(name).Config
+
+
+def build(config: Config, device: torch.device | str = "cpu") -> Generator:
+    """A generator with fresh weights, the same for the same seed on every machine.
+
+    Raises:
+        UserError: the family cannot do this config or this picture size.
+    """
+    kind = family(config.family)
+    kind.check(config.model, config.spec)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed_of(config.train.seed, "weights"))
+        model = kind(config.model, config.spec)  # type: ignore[call-arg]  # concrete classes take (config, spec)
+    return model.to(device)

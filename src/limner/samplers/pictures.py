@@ -1,0 +1,84 @@
+"""Pictures from a generator: picture i of a seed is the same whatever the batch and however many share the work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from limner.api import Condition, Generator
+from limner.data.pixels import to_uint8
+from limner.draws import PictureDraws, layers_draw_from
+
+
+@torch.no_grad()
+def generate(
+    model: Generator,
+    seed: int,
+    indices: Sequence[int],
+    labels: np.ndarray | None = None,
+    options: Any = None,
+    batch: int = 64,
+    chunk: int = 0,
+) -> Iterator[np.ndarray]:
+    """Blocks of uint8 pictures (b, H, W, C), in the order of `indices`.
+
+    Args:
+        seed, indices: picture i is a function of (seed, indices[i]) and its labels.
+        labels: (n, A) int64, -1 for "anything"; None asks for nothing.
+        options: of the model's `Sampling` type; None is its defaults.
+        batch: pictures painted at a time.
+        chunk: where not 0, every block is painted at exactly this size with each picture at a place of its own, so that
+            results are equal to the bit for any `indices` (kernels round differently at different batch sizes).
+    """
+    options = model.Sampling() if options is None else options
+    was_training = model.training
+    model.eval()
+    try:
+        for places in _blocks(indices, batch, chunk):
+            seats = _seats(indices, places, chunk)
+            chosen = None if labels is None else labels[[places[s] if s is not None else places[0] for s, _ in seats]]
+            pictures = _paint(model, seed, [i for _, i in seats], chosen, options)
+            kept = [k for k, (place, _) in enumerate(seats) if place is not None]
+            yield to_uint8(pictures)[kept]
+    finally:
+        model.train(was_training)
+
+
+def _paint(model: Generator, seed: int, indices: list[int], labels: np.ndarray | None, options: Any) -> Tensor:
+    draws = PictureDraws(seed, indices, device=model.device, dtype=next(model.parameters()).dtype)
+    condition = Condition(None if labels is None else torch.as_tensor(labels, device=model.device))
+    canvas = None
+    with layers_draw_from(draws):
+        for canvas in model.paint(draws, condition, options):
+            pass
+    assert canvas is not None, "paint() must yield at least one canvas"
+    return canvas
+
+
+def _blocks(indices: Sequence[int], batch: int, chunk: int) -> Iterator[list[int]]:
+    """Places in `indices` that are painted together."""
+    if not chunk:
+        for first in range(0, len(indices), batch):
+            yield list(range(first, min(first + batch, len(indices))))
+        return
+    block: list[int] = []
+    for place, index in enumerate(indices):
+        if block and index // chunk != indices[block[0]] // chunk:
+            yield block
+            block = []
+        block.append(place)
+    if block:
+        yield block
+
+
+def _seats(indices: Sequence[int], places: list[int], chunk: int) -> list[tuple[int | None, int]]:
+    """(position in `places` or None for a filler, picture index) for every row that is painted."""
+    if not chunk:
+        return [(k, indices[p]) for k, p in enumerate(places)]
+    first = indices[places[0]] // chunk * chunk
+    wanted = {indices[p]: k for k, p in enumerate(places)}
+    return [(wanted.get(i), i) for i in range(first, first + chunk)]
