@@ -39,11 +39,14 @@ def generate(
     model.eval()
     try:
         for places in _blocks(indices, batch, chunk):
-            seats = _seats(indices, places, chunk)
-            chosen = None if labels is None else labels[[places[s] if s is not None else places[0] for s, _ in seats]]
-            pictures = _paint(model, seed, [i for _, i in seats], chosen, options)
-            kept = [k for k, (place, _) in enumerate(seats) if place is not None]
-            yield to_uint8(pictures)[kept]
+            first = indices[places[0]] // chunk * chunk if chunk else 0
+            painted = list(range(first, first + chunk)) if chunk else [indices[p] for p in places]
+            rows = [indices[p] - first for p in places] if chunk else list(range(len(places)))
+            chosen = None
+            if labels is not None:
+                chosen = np.repeat(labels[places[:1]], len(painted), axis=0)  # rows that only fill the chunk
+                chosen[rows] = labels[places]
+            yield to_uint8(_paint(model, seed, painted, chosen, options))[rows]
     finally:
         model.train(was_training)
 
@@ -60,25 +63,18 @@ def _paint(model: Generator, seed: int, indices: list[int], labels: np.ndarray |
 
 
 def _blocks(indices: Sequence[int], batch: int, chunk: int) -> Iterator[list[int]]:
-    """Places in `indices` that are painted together."""
+    """Places in `indices` that are painted together: runs of `batch`, or those that share an aligned chunk."""
     if not chunk:
         for first in range(0, len(indices), batch):
             yield list(range(first, min(first + batch, len(indices))))
         return
     block: list[int] = []
+    seen: set[int] = set()
     for place, index in enumerate(indices):
-        if block and index // chunk != indices[block[0]] // chunk:
+        if block and (index // chunk != indices[block[0]] // chunk or index in seen):
             yield block
-            block = []
+            block, seen = [], set()
         block.append(place)
+        seen.add(index)
     if block:
         yield block
-
-
-def _seats(indices: Sequence[int], places: list[int], chunk: int) -> list[tuple[int | None, int]]:
-    """(position in `places` or None for a filler, picture index) for every row that is painted."""
-    if not chunk:
-        return [(k, indices[p]) for k, p in enumerate(places)]
-    first = indices[places[0]] // chunk * chunk
-    wanted = {indices[p]: k for k, p in enumerate(places)}
-    return [(wanted.get(i), i) for i in range(first, first + chunk)]
