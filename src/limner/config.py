@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, dataclass_transform
 
 import msgspec
 from msgspec import Meta
@@ -18,6 +18,7 @@ Fraction = Annotated[float, Meta(ge=0, le=1)]
 Size = Annotated[float, Meta(ge=0)]
 
 
+@dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))
 class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Base of every config: immutable, typed, refuses unknown keys."""
 
@@ -55,7 +56,7 @@ class Training(Options):
     steps: Positive | None = None
     budget: Annotated[float, Meta(gt=0)] | None = None
     epochs: Annotated[float, Meta(gt=0)] | None = None
-    plan: tuple[tuple[int, int], ...] = ()
+    plan: tuple[tuple[int, int, float], ...] = ()
     precision: Literal["auto", "float32", "bfloat16", "float64"] = "auto"
     layout: Literal["auto", "contiguous", "channels_last"] = "auto"
     compile: Literal["auto", "on", "off"] = "auto"

@@ -1,0 +1,1 @@
+"""Losses that know no family: adversarial, penalties, likelihoods, perceptual."""

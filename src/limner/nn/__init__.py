@@ -1,0 +1,1 @@
+"""Blocks that know no family: convolution, attention, resampling, normalisation, embedding, UNet."""

@@ -1,0 +1,1 @@
+"""From noise to pictures: pure functions of a callable and explicit noise."""

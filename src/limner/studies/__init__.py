@@ -1,0 +1,1 @@
+"""Train and measure many generators, write one report."""

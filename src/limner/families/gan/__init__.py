@@ -1,0 +1,1 @@
+"""Adversarial generators: one method, one file."""
