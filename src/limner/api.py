@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 import msgspec
@@ -75,6 +75,20 @@ class Batch:
     def size(self) -> int:
         """Number of pictures on this process."""
         return self.pictures.shape[0]
+
+    def split(self, parts: int) -> list[Batch]:
+        """The batch in `parts` equal pieces, each with its own rows of the draws."""
+        assert self.size % parts == 0, "a batch is split into equal pieces"
+        step = self.size // parts
+
+        def rows(value: Any, first: int) -> Any:
+            return value[first : first + step] if isinstance(value, Tensor | list) else value
+
+        names = [f.name for f in fields(self) if f.name != "draws"]
+        return [
+            Batch(self.draws.rows(first, step), **{name: rows(getattr(self, name), first) for name in names})
+            for first in range(0, self.size, step)
+        ]
 
 
 @dataclass(frozen=True)
@@ -171,6 +185,10 @@ class Generator(nn.Module, ABC):
 
         An iterator, so that previews and cancelling belong to the caller. `options` is of the class's `Sampling`.
         """
+
+    def evaluations(self, options: Any) -> int:
+        """Network passes that one picture costs; cost estimates and scores during training count in these."""
+        return 1
 
     def averaged(self) -> Iterable[nn.Module]:
         """Parts whose weights are averaged over the training; by default all of them."""

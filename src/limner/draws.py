@@ -45,6 +45,10 @@ class Draws(ABC):
     def named(self, name: str) -> Draws:
         """The same pictures' numbers in a name space of their own, for a part that draws repeatedly."""
 
+    @abstractmethod
+    def rows(self, first: int, size: int) -> Draws:
+        """The numbers of `size` of these pictures, from the `first` on."""
+
     def normal(self, name: str, *shape: int) -> Tensor:
         """Standard normal numbers, (size, *shape)."""
         return self._place(self._draw(name, shape, lambda s, g: torch.randn(s, generator=g)))
@@ -92,6 +96,10 @@ class TurnDraws(Draws):
         """Uniform numbers that all pictures and processes share, of exactly `shape`."""
         return self._place(torch.rand(shape, generator=_generator(*self.key, name)))
 
+    def rows(self, first: int, size: int) -> TurnDraws:
+        """See `Draws.rows`."""
+        return TurnDraws(self.key, self.batch, self.first + first, size, self.device, self.dtype)
+
     def named(self, name: str) -> TurnDraws:
         """See `Draws.named`."""
         return TurnDraws((*self.key, name), self.batch, self.first, self.size, self.device, self.dtype)
@@ -114,6 +122,10 @@ class PictureDraws(Draws):
 
     def _draw(self, name: str, shape: tuple[int, ...], fill: _Fill) -> Tensor:
         return torch.stack([fill(shape, _generator(self.seed, i, *self.space, name)) for i in self.indices])
+
+    def rows(self, first: int, size: int) -> PictureDraws:
+        """See `Draws.rows`."""
+        return PictureDraws(self.seed, self.indices[first : first + size], self.device, self.dtype, self.space)
 
     def named(self, name: str) -> PictureDraws:
         """See `Draws.named`."""

@@ -1,0 +1,108 @@
+"""Running time, and the plan that follows from it."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+
+from limner.config import Training
+from limner.training.plan import Plan
+
+CHECKPOINT_SECONDS = 60.0
+"""A run loses at most about this much to a kill."""
+
+
+class Clock:
+    """Seconds that the training has run, over all its processes' lives. Packing is not in it, checkpoints are."""
+
+    def __init__(self) -> None:
+        self.seconds_before = 0.0
+        self._began: float | None = None
+        self._aside = 0.0
+        self._last_checkpoint = 0.0
+        self._checkpoint_cost = 0.0
+
+    def start(self) -> None:
+        """Begin to count."""
+        self._began = time.monotonic()
+        self._last_checkpoint = self._began
+
+    @property
+    def seconds(self) -> float:
+        """Seconds so far."""
+        return self.seconds_before + (0.0 if self._began is None else time.monotonic() - self._began)
+
+    @property
+    def here(self) -> float:
+        """Seconds of this process."""
+        return 0.0 if self._began is None else time.monotonic() - self._began
+
+    @property
+    def stepping(self) -> float:
+        """Seconds of this process that went into steps, not into observers and checkpoints."""
+        return self.here - self._aside
+
+    @contextlib.contextmanager
+    def aside(self) -> Iterator[None]:
+        """Time in here is not a step's."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self._aside += time.monotonic() - began
+
+    def checkpoint_due(self) -> bool:
+        """Whether a minute has passed, or fifty times what a checkpoint costs where that is longer."""
+        wait = max(CHECKPOINT_SECONDS, 50.0 * self._checkpoint_cost)
+        return time.monotonic() - self._last_checkpoint >= wait
+
+    def checkpointed(self, cost: float) -> None:
+        """A checkpoint was written and took `cost` seconds."""
+        self._last_checkpoint, self._checkpoint_cost = time.monotonic(), cost
+
+
+class Planner:
+    """Decides the plan's entries: once for a number of steps, again and again for a budget of time."""
+
+    def __init__(self, plan: Plan, clock: Clock, train: Training) -> None:
+        self.plan, self.clock, self.train = plan, clock, train
+        self.reserve = 0.0
+        self._first_step = 0
+        self._next = 0.0
+
+    def begin(self, step: int, seconds_per_step: float | None = None) -> None:
+        """Make sure that there is an entry at step 0; `seconds_per_step` as measured, where time is the budget."""
+        self._first_step = step
+        if self.plan.entries:
+            return
+        for first, total, fraction in self.train.plan:
+            self.plan.decide(first, total, fraction)
+        if self.plan.entries:
+            return
+        if self.train.steps is not None:
+            self.plan.decide(0, self.train.steps)
+            return
+        assert self.train.budget is not None, "resolve() leaves steps or a budget"
+        self.plan.decide(0, max(1, int(self.train.budget / (seconds_per_step or 0.1))))
+
+    def replan(self, step: int) -> None:
+        """Bring the plan's end into line with the clock, at about fifty moments of the budget.
+
+        Entries that a killed process has logged beyond `step` are replayed, never decided again.
+        """
+        budget = self.train.budget
+        if budget is None or self.train.plan or self.plan.decided(step):
+            return
+        seconds, done = self.clock.seconds, step - self._first_step
+        left = budget - self.reserve - seconds
+        if left <= 0:
+            self.plan.decide(step, step)
+            return
+        if seconds < self._next or done < 3:
+            return
+        self._next = seconds + max(0.01, min(0.02 * budget, 0.25 * left))
+        share_of_steps = self.clock.stepping / max(self.clock.here, 1e-9)
+        total = step + max(1, int(left * share_of_steps / (self.clock.stepping / done)))
+        if abs(total - self.plan.total(step)) > 0.01 * (total - step) or total - step < 20:
+            self.plan.decide(step, total)

@@ -1,0 +1,82 @@
+"""Batches for the loop: the pack's pictures at the stage's size, with labels and draws of this step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from limner.api import Batch, Phase, Spec, Stage
+from limner.config import Training
+from limner.data.batches import Batches
+from limner.draws import TurnDraws, seed_of
+from limner.training.engine import Engine
+
+
+class Feed:
+    """What the phases of a step are shown. The turns of all phases of a step share their batches."""
+
+    def __init__(self, pack: Any, spec: Spec, train: Training, engine: Engine) -> None:
+        self.pack, self.spec, self.train, self.engine = pack, spec, train, engine
+        self._batches: dict[int, Batches] = {}
+        self._held: tuple[tuple[int, int, int], Any] | None = None
+
+    def batch(self, stage: Stage, phase: Phase, step: int, turn: int) -> Batch:
+        """The `turn`-th batch of a step, for a phase: same pictures for every phase, draws of its own."""
+        first, size = self.engine.processes.slice(self.train.batch)
+        key = (self.train.seed, step, phase.name, turn)
+        draws = TurnDraws(key, self.train.batch, first, size, self.engine.device, self.engine.dtype)
+        turns = max(p.turns for p in stage.phases)
+        pictures, labels, index = self._read(step, turn, turns)
+        return Batch(draws, self.engine.place(shrunk(pictures, stage.size)), labels, index)
+
+    def fixed(self, indices: np.ndarray, stage: Stage, name: str) -> Batch:
+        """The pictures `indices`, without augmentation, with draws that depend on `name` alone."""
+        draws = TurnDraws(
+            (self.train.seed, "fixed", name), len(indices), device=self.engine.device, dtype=self.engine.dtype
+        )
+        from limner.data.pixels import to_float
+
+        pictures = to_float(self.pack.read(indices))
+        labels = self._labels(indices)
+        return Batch(draws, self.engine.place(shrunk(pictures, stage.size)), labels, torch.as_tensor(indices))
+
+    def _read(self, step: int, turn: int, turns: int) -> tuple[Tensor, Tensor | None, Tensor]:
+        key = (step, turn, turns)
+        if self._held is None or self._held[0] != key:
+            raw = self._source(turns).at(step, turn)
+            indices = raw.index.numpy()
+            self._held = (key, (raw.pictures, self._labels(indices), raw.index))
+        pictures, labels, index = self._held[1]
+        return pictures, labels, index
+
+    def _source(self, turns: int) -> Batches:
+        if turns not in self._batches:
+            processes = self.engine.processes
+            self._batches[turns] = Batches(
+                self.pack,
+                self.pack.train,
+                self.train.batch,
+                seed_of(self.train.seed, "order"),
+                augment=self.train.augment,
+                rank=processes.rank,
+                world=processes.world,
+                turns=turns,
+            )
+        return self._batches[turns]
+
+    def _labels(self, indices: np.ndarray) -> Tensor | None:
+        if not self.spec.attributes:
+            return None
+        columns = [self.pack.labels(indices, attribute.name) for attribute in self.spec.attributes]
+        return torch.as_tensor(np.stack(columns, axis=1), dtype=torch.int64, device=self.engine.device)
+
+
+def shrunk(pictures: Tensor, size: tuple[int, int] | None) -> Tensor:
+    """Pictures (B, C, H, W) at a stage's (height, width): the mean over the area of each new pixel."""
+    if size is None or pictures.shape[-2:] == size:
+        return pictures
+    return F.interpolate(pictures, size=size, mode="area")

@@ -1,0 +1,265 @@
+"""The one loop: it trains any generator, and goes on to the bit where it was stopped."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any, Protocol
+
+import torch
+from safetensors.torch import save
+from torch import Tensor
+
+from limner import storage
+from limner.api import Generator, Progress, Stage
+from limner.config import Config
+from limner.errors import UserError
+from limner.runs import JOURNAL, WEIGHTS, RunFolder
+from limner.training import checkpoint as checkpoints
+from limner.training.averaging import Average
+from limner.training.clock import Clock, Planner
+from limner.training.engine import Engine, NotFinite
+from limner.training.feed import Feed
+from limner.training.plan import Plan
+from limner.training.processes import Processes
+
+
+@dataclass
+class Record:
+    """What one step gave: named losses of every phase, as "phase/name"."""
+
+    step: int
+    progress: Progress
+    losses: dict[str, Tensor] = field(default_factory=dict)
+
+    def values(self) -> dict[str, float]:
+        """The losses as numbers, the "_" of those that are only recorded taken off."""
+        return {name.replace("/_", "/"): float(value) for name, value in self.losses.items()}
+
+
+class Observer(Protocol):
+    """Looks at the training from outside; handed in by the caller. It must not change the weights."""
+
+    def begin(self, trainer: Trainer) -> None:
+        """Before the first step of this process, after a checkpoint was loaded."""
+
+    def after_step(self, trainer: Trainer, record: Record) -> None:
+        """After each step."""
+
+    def end(self, trainer: Trainer) -> None:
+        """Before the last checkpoint of this process."""
+
+
+@dataclass
+class Best:
+    """The weights with the lowest score on the validation slice so far."""
+
+    step: int
+    score: float
+
+
+class Trainer:
+    """One training: model, averages, engine, plan, and the loop over them.
+
+    Args:
+        config: resolved (`limner.training.resolve`), with nothing left on "auto".
+        model: built from `config`.
+        pack: the packed pictures.
+        folder: the run's folder. observers: told of every step.
+        warn: takes one line for the user.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        model: Generator,
+        pack: Any,
+        folder: RunFolder,
+        observers: Iterable[Observer] = (),
+        processes: Processes | None = None,
+        warn: Any = print,
+    ) -> None:
+        self.config, self.model, self.pack, self.folder, self.warn = config, model, pack, folder, warn
+        self.observers = list(observers)
+        self.engine = Engine(model, config.train, processes)
+        self.average = Average(model, config.train.average)
+        self.feed = Feed(pack, config.spec, config.train, self.engine)
+        self.stages = model.stages()
+        self.step, self.tries = 0, 0
+        self.best: Best | None = None
+        self.scores: list[tuple[int, float]] = []
+        self.plan = Plan.read(folder / JOURNAL)
+        self.clock = Clock()
+        self.planner = Planner(self.plan, self.clock, config.train)
+        self.stop: str | None = None
+
+    def run(self) -> str:
+        """Train until the plan's end or until asked to stop. Returns the reason for stopping."""
+        model, observers = self.model, self.observers
+        self._start()
+        while self.step < self.plan.total(self.step) and self.stop is None:
+            progress = self.progress(self.step)
+            try:
+                record = self._take(progress)
+            except NotFinite as fault:
+                self._roll_back(fault)
+                continue
+            model.after_step(progress)
+            self.step += 1
+            self.average.update(self.step)
+            with self.clock.aside():
+                for observer in observers:
+                    observer.after_step(self, record)
+                self._checkpoint_when_due()
+            self.planner.replan(self.step)
+        return self._finish()
+
+    def _take(self, progress: Progress) -> Record:
+        """One step: every phase whose turn it is."""
+        stage, record, scratches = self.stage(progress), Record(self.step + 1, progress), self.engine.scratches()
+        for phase in stage.phases:
+            if self.step % phase.every:
+                continue
+            for turn in range(phase.turns):
+                batch = self.feed.batch(stage, phase, self.step, turn)
+                try:
+                    losses = self.engine.turn(stage, phase, batch, progress, scratches)
+                except NotFinite as fault:
+                    pictures = [] if batch.index is None else batch.index[:8].tolist()
+                    raise NotFinite(f"{fault} (step {self.step}, pictures {pictures}...)") from None
+                record.losses |= {f"{phase.name}/{name}": value for name, value in losses.items()}
+        return record
+
+    def progress(self, step: int) -> Progress:
+        """Where the training stands before `step` is taken."""
+        fraction = self.plan.fraction(step)
+        total, begun = sum(stage.share for stage in self.stages), 0.0
+        for stage in self.stages:
+            share = stage.share / total
+            if fraction < begun + share or stage is self.stages[-1]:
+                return Progress(step, fraction, stage.name, min((fraction - begun) / share, 1.0))
+            begun += share
+        raise AssertionError("a generator has at least one stage")
+
+    def stage(self, progress: Progress) -> Stage:
+        """The stage that `progress` is in."""
+        return next(stage for stage in self.stages if stage.name == progress.stage)
+
+    def checkpoint(self) -> Path:
+        """Write everything down. Raises `NotFinite` rather than save weights that are not finite."""
+        if not all(bool(torch.isfinite(p).all()) for p in self.model.parameters()):
+            raise NotFinite(f"the weights at step {self.step} are not finite")
+        tensors = {f"model/{name}": value for name, value in self.model.state_dict().items()}
+        tensors |= {f"average/{name}": value for name, value in self.average.state().items()}
+        engine_tensors, engine_plain = self.engine.state()
+        tensors |= {f"engine/{name}": value for name, value in engine_tensors.items()}
+        plain = {
+            "engine": engine_plain,
+            "seconds": self.clock.seconds,
+            "tries": self.tries,
+            "best": None if self.best is None else [self.best.step, self.best.score],
+            "scores": self.scores,
+        }
+        state = checkpoints.Checkpoint(self.step, tensors, plain)
+        path = checkpoints.save(self.folder.checkpoints, state, self.config.train.keep)
+        if self.best is None and self.step:
+            self.write_weights(self.folder / WEIGHTS)
+        return path
+
+    def write_weights(self, path: Path) -> None:
+        """The averaged weights as a file that is ready to sample."""
+        storage.write_file(path, save({name: value.contiguous() for name, value in self.average.state().items()}))
+
+    def scored(self, score: float) -> None:
+        """Take in a score of the averaged weights on the validation slice; the lowest one's weights are kept.
+
+        The last weights are preferred to older ones unless those are clearly better: a score is a noisy thing.
+        """
+        last = round(self.plan.fraction(self.step), 6) >= 1.0
+        slack = 1.05 if last else 1.0
+        self.scores.append((self.step, score))
+        if self.best is None or score <= slack * self.best.score:
+            self.best = Best(self.step, score)
+            self.write_weights(self.folder / WEIGHTS)
+
+    def _start(self) -> None:
+        found = checkpoints.newest(self.folder.checkpoints, self.warn)
+        if found is not None:
+            self._load(found)
+        self.planner.begin(self.step)
+        self.clock.start()
+        if found is None:
+            self.model.start(self.feed.batch(self.stages[0], self.stages[0].phases[0], 0, 0))
+            self.average = Average(self.model, self.config.train.average)
+            self.checkpoint()
+        for observer in self.observers:
+            observer.begin(self)
+
+    def _load(self, found: checkpoints.Checkpoint) -> None:
+        self.model.load_state_dict(found.part("model"))
+        self.average.load(found.part("average"))
+        self.engine.load(found.part("engine"), found.plain["engine"])
+        self.step, self.tries = found.step, found.plain["tries"]
+        self.best = Best(*found.plain["best"]) if found.plain["best"] else None
+        self.scores = [(int(step), float(score)) for step, score in found.plain["scores"]]
+        self.clock.seconds_before = found.plain["seconds"]
+
+    def _roll_back(self, fault: NotFinite) -> None:
+        tries = self.tries + 1
+        if tries > self.config.train.retries:
+            raise UserError(
+                f"training diverged {tries} times, last: {fault}; the last good weights are kept - "
+                f"start again with a lower rate (--set rate=...) or --precision float32"
+            )
+        seconds = self.clock.seconds
+        found = checkpoints.newest(self.folder.checkpoints, self.warn)
+        assert found is not None, "there is a checkpoint from step 0 on"
+        self._load(found)
+        self.clock.seconds_before = seconds
+        self.clock.start()
+        self.tries = tries
+        self.engine.rate_scale *= 0.5
+        self.warn(f"{fault}: back to step {self.step} with half the learning rate (try {tries})")
+
+    def _checkpoint_when_due(self) -> None:
+        every = self.config.train.checkpoint_every
+        due = self.step % every == 0 if every else self.clock.checkpoint_due()
+        if due:
+            began = time.monotonic()
+            self.checkpoint()
+            self.clock.checkpointed(time.monotonic() - began)
+
+    def _finish(self) -> str:
+        reason = self.stop or "the plan's end was reached"
+        for observer in self.observers:
+            observer.end(self)
+        self.checkpoint()
+        return reason
+
+
+class Interruptible:
+    """While entered, SIGINT and SIGTERM ask `trainer` to stop after the step it is in; a second one stops at once."""
+
+    def __init__(self, trainer: Trainer) -> None:
+        self.trainer = trainer
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Interruptible:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._ask)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _ask(self, number: int, _: FrameType | None) -> None:
+        if self.trainer.stop is not None:
+            raise KeyboardInterrupt
+        self.trainer.stop = f"interrupted by {signal.Signals(number).name}"
