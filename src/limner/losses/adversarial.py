@@ -1,0 +1,94 @@
+"""What the discriminator and the generator of a GAN minimise, by name, as functions of the discriminator's logits.
+
+Each takes logits of real and of fake pictures, (B,) each, and gives a scalar. The generator's also takes the real ones, for
+the losses that compare the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch.nn.functional as F
+from torch import Tensor
+
+Name = Literal["minimax", "non-saturating", "least-squares", "hinge", "wasserstein", "relativistic"]
+
+
+@dataclass(frozen=True)
+class Adversarial:
+    """The two sides of a game.
+
+    Attributes:
+        discriminator: (real logits, fake logits, smoothing) to D's loss.
+        generator: (fake logits, real logits) to G's loss.
+        smooths: whether real targets can be lowered to 1 - smoothing (one-sided, Salimans et al. 2016, section 3.4).
+        pairs: whether G's loss looks at the real logits.
+    """
+
+    discriminator: Callable[[Tensor, Tensor, float], Tensor]
+    generator: Callable[[Tensor, Tensor], Tensor]
+    smooths: bool = False
+    pairs: bool = False
+
+
+def cross_entropy(real: Tensor, fake: Tensor, smoothing: float = 0.0) -> Tensor:
+    """-E log D(x) - E log(1 - D(G(z))) with D = sigmoid(logit): the negative of Goodfellow et al. 2014, eq. 1."""
+    positive = (1 - smoothing) * F.softplus(-real) + smoothing * F.softplus(real)
+    return positive.mean() + F.softplus(fake).mean()
+
+
+def minimax_generator(fake: Tensor, real: Tensor) -> Tensor:
+    """E log(1 - D(G(z))), eq. 1: its gradient vanishes where D is sure."""
+    return -F.softplus(fake).mean()
+
+
+def non_saturating_generator(fake: Tensor, real: Tensor) -> Tensor:
+    """-E log D(G(z)), Goodfellow et al. 2014, end of section 3."""
+    return F.softplus(-fake).mean()
+
+
+def least_squares(real: Tensor, fake: Tensor, smoothing: float = 0.0) -> Tensor:
+    """1/2 E (D(x) - 1)^2 + 1/2 E D(G(z))^2, Mao et al. 2017, eq. 9 (a = 0, b = c = 1)."""
+    return (real - (1 - smoothing)).square().mean() / 2 + fake.square().mean() / 2
+
+
+def least_squares_generator(fake: Tensor, real: Tensor) -> Tensor:
+    """1/2 E (D(G(z)) - 1)^2, Mao et al. 2017, eq. 9."""
+    return (fake - 1).square().mean() / 2
+
+
+def hinge(real: Tensor, fake: Tensor, smoothing: float = 0.0) -> Tensor:
+    """E max(0, 1 - D(x)) + E max(0, 1 + D(G(z))), Lim & Ye 2017; Miyato et al. 2018, eq. 16."""
+    return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
+
+
+def wasserstein(real: Tensor, fake: Tensor, smoothing: float = 0.0) -> Tensor:
+    """E D(G(z)) - E D(x), Arjovsky et al. 2017, eq. 2: minus the distance, where D is 1-Lipschitz."""
+    return fake.mean() - real.mean()
+
+
+def linear_generator(fake: Tensor, real: Tensor) -> Tensor:
+    """-E D(G(z)), the generator's side of hinge and Wasserstein."""
+    return -fake.mean()
+
+
+def relativistic(real: Tensor, fake: Tensor, smoothing: float = 0.0) -> Tensor:
+    """E softplus(-(D(x) - D(G(z)))) over pairs, Jolicoeur-Martineau 2019; Huang et al. 2024 (R3GAN), eq. 2."""
+    return F.softplus(fake - real).mean()
+
+
+def relativistic_generator(fake: Tensor, real: Tensor) -> Tensor:
+    """E softplus(-(D(G(z)) - D(x))) over pairs."""
+    return F.softplus(real - fake).mean()
+
+
+LOSSES: dict[str, Adversarial] = {
+    "minimax": Adversarial(cross_entropy, minimax_generator, smooths=True),
+    "non-saturating": Adversarial(cross_entropy, non_saturating_generator, smooths=True),
+    "least-squares": Adversarial(least_squares, least_squares_generator, smooths=True),
+    "hinge": Adversarial(hinge, linear_generator),
+    "wasserstein": Adversarial(wasserstein, linear_generator),
+    "relativistic": Adversarial(relativistic, relativistic_generator, pairs=True),
+}
