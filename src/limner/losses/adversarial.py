@@ -1,7 +1,7 @@
 """What the discriminator and the generator of a GAN minimise, by name, as functions of the discriminator's logits.
 
-Each takes logits of real and of fake pictures, (B,) each, and gives a scalar. The generator's also takes the real ones, for
-the losses that compare the two.
+Each takes logits of real and of fake pictures, (B,) each, and gives a scalar. The generator's also takes the real
+ones, for the losses that compare the two.
 """
 
 from __future__ import annotations

@@ -29,8 +29,8 @@ def bernoulli(x: Tensor, logit: Tensor) -> Tensor:
 def logistic(x: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
     """-log of the logistic distribution's mass in the bin of `x` (Salimans et al. 2017, PixelCNN++, eq. 2).
 
-    The outermost bins reach to infinity. With a < b the edges of a bin in units of the scale, sigmoid(b) - sigmoid(a) is
-    sigmoid(b) sigmoid(-a) (1 - exp(a - b)), which never cancels.
+    The outermost bins reach to infinity. With a < b the edges of a bin in units of the scale, sigmoid(b) - sigmoid(a)
+    is sigmoid(b) sigmoid(-a) (1 - exp(a - b)), which never cancels.
     """
     low, high = _edges(x, mean, log_scale)
     width = (2 * _HALF_BIN) * (-log_scale).exp()

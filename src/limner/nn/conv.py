@@ -1,13 +1,11 @@
-"""Convolutional pieces: how a size is reached by doubling, padding and cropping, residual blocks, dropout."""
+"""Convolutional pieces: how a size is reached by doubling, padding and cropping, how many channels it has there."""
 
 from __future__ import annotations
 
 import math
 
 import torch.nn.functional as F
-from torch import Tensor, nn
-
-from limner.draws import layer_uniform
+from torch import Tensor
 
 
 def pyramid(height: int, width: int, smallest: int = 4) -> tuple[tuple[int, int], int]:
@@ -38,17 +36,3 @@ def padded(x: Tensor, height: int, width: int) -> Tensor:
 def channels(width: int, widest: int, levels: int) -> list[int]:
     """Channels at each resolution from the picture's own inwards: doubled at each halving, never more than `widest`."""
     return [min(width * 2**level, widest) for level in range(levels + 1)]
-
-
-class Dropout(nn.Module):
-    """Sets a share of the values to zero and scales the rest up, with numbers of the turn that is running."""
-
-    def __init__(self, share: float) -> None:
-        super().__init__()
-        self.share = share
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Of the shape of `x`; `x` itself outside training."""
-        if not self.training or not self.share:
-            return x
-        return x * (layer_uniform(x) >= self.share) / (1 - self.share)

@@ -21,8 +21,8 @@ def up(way: Up, before: int, after: int, kernel: int = 3, bias: bool = True) -> 
     """A layer (B, before, H, W) to (B, after, 2H, 2W).
 
     Args:
-        way: "transposed" is a transposed convolution of stride 2 (its kernel made even, so that every pixel of the result
-            gets the same number of contributions); "nearest", "bilinear" and "cubic" interpolate and then
+        way: "transposed" is a transposed convolution of stride 2 (its kernel made even, so that every pixel of the
+            result gets the same number of contributions); "nearest", "bilinear" and "cubic" interpolate and then
             convolve; "pixel-shuffle" convolves to four times the channels and moves them into space (Shi et al. 2016).
         kernel: side of the convolution.
     """
@@ -99,7 +99,7 @@ def downsampled(x: Tensor, way: Down) -> Tensor:
 
 
 def spline_resized(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """Pictures (B, C, H, W) at `size` (height, width) by the interpolating cubic spline (Unser 1999, "Splines", eq. 15).
+    """Pictures (B, C, H, W) at `size` (height, width) by the interpolating cubic spline (Unser 1999, "Splines").
 
     Outside, the picture is mirrored about its edges. Exact, not windowed: two small matrix products.
     """
