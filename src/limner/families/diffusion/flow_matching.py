@@ -1,0 +1,210 @@
+"""Flow matching: learn the velocity of straight lines from noise to pictures, and follow it.
+
+Lipman et al., "Flow Matching for Generative Modeling", 2210.02747; Liu et al., "Flow Straight and Fast", 2209.03003.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import torch
+import torch.nn.functional as F
+from msgspec import Meta
+from torch import Tensor
+
+from limner.api import (
+    Batch,
+    Condition,
+    Conditions,
+    Denoises,
+    Encodes,
+    Generator,
+    Losses,
+    Phase,
+    Progress,
+    Scratch,
+    Spec,
+    Stage,
+)
+from limner.config import Fraction, Optimiser, Options, Size
+from limner.draws import Draws
+from limner.errors import UserError
+from limner.nn.embed import LabelMemory, drop_labels
+from limner.nn.unet import UNet, UNetConfig
+from limner.noising.paths import PATHS, PathName, Target, convert, noised, spread
+from limner.noising.times import Sampling, Weighting, draw_times, weights
+from limner.samplers.ode import SOLVERS, SolverName, times
+
+
+class FlowConfig(Options):
+    """Flow matching as trained.
+
+    Attributes:
+        prediction: what the network says; the loss is on the velocity in any case.
+        time, time_mean, time_std: which times are trained on; mean and std are of the logit-normal.
+        label_dropout: share of labels hidden in training, for pictures without a label and for guidance.
+    """
+
+    unet: UNetConfig = UNetConfig()
+    path: PathName = "straight"
+    prediction: Target = "velocity"
+    time: Sampling = "logit-normal"
+    time_mean: float = 0.0
+    time_std: Annotated[float, Meta(gt=0)] = 1.0
+    weighting: Weighting = "none"
+    conditional: bool = True
+    label_dropout: Fraction = 0.1
+    optimiser: Optimiser = Optimiser(rate=1e-3, warmup=0.02, decay=0.4)
+
+
+class FlowSampling(Options):
+    """Flow matching as sampled.
+
+    Attributes:
+        steps: of the solver. power: above 1 the steps crowd near the picture.
+        guidance: 1 asks for the label as it is, more exaggerates it (2207.12598).
+        interval: the times at which there is guidance (2404.07724).
+    """
+
+    steps: Annotated[int, Meta(ge=1, le=1000)] = 20
+    solver: SolverName = "heun"
+    power: Annotated[float, Meta(ge=0.2, le=5)] = 1.0
+    guidance: Size = 1.0
+    interval: tuple[Fraction, Fraction] = (0.0, 1.0)
+
+
+CODE_STEPS = 50
+
+
+class FlowMatching(Generator, Conditions, Encodes, Denoises):
+    """Pictures by following a learned velocity from noise."""
+
+    Config = FlowConfig
+    Sampling = FlowSampling
+
+    @classmethod
+    def check(cls, config: FlowConfig, spec: Spec) -> None:
+        """See `Generator.check`."""
+        config.unet.check()
+        if min(spec.height, spec.width) < 4:
+            raise UserError(f"flow matching paints pictures of 4x4 pixels and more, not {spec}")
+
+    def __init__(self, config: FlowConfig, spec: Spec) -> None:
+        super().__init__()
+        self.config, self.spec = config, spec
+        self.path = PATHS[config.path]()
+        attributes = spec.attributes if config.conditional else ()
+        self.network = UNet(config.unet, spec.channels, spec.channels, [len(a.values) for a in attributes])
+        self.memory = LabelMemory(len(attributes)) if attributes else None
+
+    def stages(self) -> tuple[Stage, ...]:
+        """One stage of one phase."""
+        return (Stage("flow", (Phase("flow", (self.network,), self.loss, self.config.optimiser),)),)
+
+    # The loss.
+
+    def loss(self, batch: Batch, progress: Progress, scratch: Scratch) -> Losses:
+        """E |v(z, t) - (n - x)|^2 with z = (1 - t) x + t n (2209.03003, equation 1, with time reversed)."""
+        labels = batch.labels
+        if self.memory is not None and labels is not None:
+            if self.training:
+                self.memory.see(labels)
+            labels = drop_labels(labels, batch.draws, self.config.label_dropout)
+        return {"velocity": self.errors(batch, labels).mean()}
+
+    def errors(self, batch: Batch, labels: Tensor | None) -> Tensor:
+        """(B,) squared errors of the velocity at drawn times, per value of a picture."""
+        config = self.config
+        x = batch.pictures
+        noise = batch.draws.normal("noise", *x.shape[1:])
+        time = draw_times(batch.draws, self.path, config.time, config.time_mean, config.time_std)
+        level = noised(self.path, x, noise, time)
+        said = self.velocity(level.z, time, labels)
+        error = F.mse_loss(said, level.target("velocity").to(said.dtype), reduction="none").flatten(1).mean(1)
+        return error * weights(config.weighting, level.level)
+
+    def velocity(self, z: Tensor, time: Tensor, labels: Tensor | None) -> Tensor:
+        """dz/dt as the network sees it, in float32 or more; z (B, C, H, W), times (B,), labels (B, A) or None."""
+        said = self.network(z, time, labels)
+        said = said if said.dtype == torch.float64 else said.float()
+        return convert(said, z, self.path.at(time), self.config.prediction, "velocity")
+
+    def probe(self, batch: Batch) -> dict[str, Tensor]:
+        """The loss on given pictures, nothing hidden."""
+        return {"velocity": self.errors(batch, batch.labels).mean()}
+
+    # Sampling.
+
+    @torch.no_grad()
+    def paint(self, draws: Draws, condition: Condition, options: FlowSampling) -> Iterator[Tensor]:
+        """Denoised previews, one a step, then the picture; labels not asked for are drawn as training saw them."""
+        labels = self._labels(draws, condition, options)
+        z = self._prior() * draws.normal("noise", *self.spec.shape)
+        previews: list[Tensor] = []
+
+        def field(z: Tensor, t: float) -> Tensor:
+            velocity = self._guided(z, t, labels, options)
+            previews[:] = [self._clean(velocity, z, t)]
+            return velocity
+
+        state = z
+        for state in SOLVERS[options.solver](field, z, times(options.steps, options.power)):  # noqa: B007
+            yield previews[0].clamp(-1, 1)
+        yield state.clamp(-1, 1)
+
+    def _labels(self, draws: Draws, condition: Condition, options: FlowSampling) -> Tensor | None:
+        if self.memory is None:
+            if condition.labels is not None and bool((condition.labels >= 0).any()):
+                raise UserError("this model was trained without labels, so none can be asked for: leave the label out")
+            if options.guidance != 1:
+                raise UserError(f"guidance {options.guidance:g} needs a model trained with labels: leave it at 1")
+            return None
+        drawn = self.memory.draw(draws)
+        if condition.labels is None:
+            return drawn
+        anything = (condition.labels < 0).all(1, keepdim=True)
+        return torch.where(anything, drawn, condition.labels)
+
+    def _guided(self, z: Tensor, t: float, labels: Tensor | None, options: FlowSampling) -> Tensor:
+        """v(z, t, null) + guidance (v(z, t, label) - v(z, t, null)) (2207.12598, equation 6)."""
+        time = self.path.inner(z.new_full((len(z),), t))
+        low, high = options.interval
+        if labels is None or options.guidance == 1 or not low <= t <= high:
+            return self.velocity(z, time, labels)
+        both = torch.cat([labels, torch.full_like(labels, -1)])
+        asked, null = self.velocity(z.repeat(2, 1, 1, 1), time.repeat(2), both).chunk(2)
+        return null + options.guidance * (asked - null)
+
+    def _clean(self, velocity: Tensor, z: Tensor, t: float) -> Tensor:
+        level = self.path.at(self.path.inner(z.new_full((len(z),), t)))
+        return convert(velocity, z, level, "velocity", "x")
+
+    def _prior(self) -> float:
+        return float(self.path.at(torch.ones(1)).sigma)
+
+    # Codes and noise levels.
+
+    @torch.no_grad()
+    def encode(self, pictures: Tensor, condition: Condition | None = None) -> Tensor:
+        """The noise (B, C, H, W) that leads to the pictures: the flow followed backwards in `CODE_STEPS` Heun steps."""
+        *_, z = self._follow(pictures, condition, list(reversed(times(CODE_STEPS))))
+        return z / self._prior()
+
+    @torch.no_grad()
+    def decode(self, codes: Tensor, condition: Condition | None = None) -> Tensor:
+        """Pictures (B, C, H, W) of noise (B, C, H, W)."""
+        *_, z = self._follow(self._prior() * codes, condition, times(CODE_STEPS))
+        return z.clamp(-1, 1)
+
+    def _follow(self, z: Tensor, condition: Condition | None, when: list[float]) -> Iterator[Tensor]:
+        labels = condition.labels if condition is not None and self.memory is not None else None
+        return SOLVERS["heun"](lambda z, t: self._guided(z, t, labels, FlowSampling()), z, when)
+
+    def denoise(self, noisy: Tensor, sigma: Tensor, condition: Condition | None = None) -> Tensor:
+        """See `Denoises.denoise`; the path's z is alpha times the noisy picture."""
+        labels = condition.labels if condition is not None and self.memory is not None else None
+        time = self.path.inner(self.path.time(sigma))
+        level = self.path.at(time)
+        z = spread(level.alpha, noisy) * noisy
+        return convert(self.velocity(z, time, labels), z, level, "velocity", "x")

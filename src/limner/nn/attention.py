@@ -1,0 +1,38 @@
+"""Self-attention over the places of a feature map."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from limner.nn.norm import norm
+
+HEAD_CHANNELS = 32
+
+
+class SelfAttention(nn.Module):
+    """x + attention(norm(x)) for (B, C, H, W), each place attending to all (1706.03762; queries and keys normalised).
+
+    The last layer starts at zero: at first the block does nothing.
+    """
+
+    def __init__(self, channels: int, heads: int | None = None) -> None:
+        super().__init__()
+        self.heads = heads or max(1, channels // HEAD_CHANNELS)
+        assert channels % self.heads == 0, (channels, self.heads)
+        self.norm = norm("layer", channels)
+        self.qkv = nn.Conv2d(channels, 3 * channels, 1)
+        self.out = nn.Conv2d(channels, channels, 1)
+        nn.init.zeros_(self.out.weight)
+        if self.out.bias is not None:
+            nn.init.zeros_(self.out.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, C, H, W)."""
+        B, C, H, W = x.shape
+        tokens = self.qkv(self.norm(x)).permute(0, 2, 3, 1).reshape(B, H * W, 3, self.heads, C // self.heads)
+        q, k, v = tokens.permute(2, 0, 3, 1, 4)  # each (B, heads, H W, C / heads)
+        # Unit queries and keys times sqrt(d): logits stay bounded however the weights grow (2010.04245).
+        q, k = (F.normalize(part.float(), dim=-1).to(v.dtype) for part in (q, k))
+        y = F.scaled_dot_product_attention(q, k, v, scale=float(C // self.heads) ** 0.5)
+        return x + self.out(y.permute(0, 2, 1, 3).reshape(B, H, W, C).permute(0, 3, 1, 2))

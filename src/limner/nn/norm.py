@@ -1,0 +1,102 @@
+"""Normalisation layers by name, for features (B, C, H, W)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+NormName = Literal["group", "layer", "rms", "pixel", "batch", "instance", "none"]
+
+EPS = 1e-5
+GROUP_CHANNELS = 8
+
+
+def norm(name: NormName, channels: int, affine: bool = True) -> nn.Module:
+    """The named layer for `channels` features; `affine` adds a learned scale and shift (rms: a scale alone).
+
+    group: in groups of at least 8 channels (1803.08494). layer: over all values of a picture. rms: over the channels of
+    a pixel (1910.07467). pixel: the same without a learned scale (1710.10196, section 4.2). batch, instance, none.
+    """
+    if name == "group":
+        return nn.GroupNorm(groups(channels), channels, eps=EPS, affine=affine)
+    if name == "layer":
+        # One group: on CPUs several times faster than many of them, since each picture is one run of memory.
+        return nn.GroupNorm(1, channels, eps=EPS, affine=affine)
+    if name == "instance":
+        return nn.GroupNorm(channels, channels, eps=EPS, affine=affine)
+    if name == "batch":
+        return BatchNorm(channels, affine=affine)
+    if name in ("rms", "pixel"):
+        return RMSNorm(channels, affine=affine and name == "rms")
+    assert name == "none", name
+    return nn.Identity()
+
+
+def groups(channels: int) -> int:
+    """The greatest number of groups, at most 32, that divides `channels` into groups of 8 or more."""
+    return max((g for g in range(1, 33) if channels % g == 0 and channels // g >= GROUP_CHANNELS), default=1)
+
+
+class RMSNorm(nn.Module):
+    """Divides each pixel's features by their root mean square."""
+
+    def __init__(self, channels: int, affine: bool = True) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels)) if affine else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, C, H, W)."""
+        scale = torch.rsqrt(x.float().square().mean(1, keepdim=True) + EPS)  # (B, 1, H, W); squares need the range
+        if self.weight is not None:
+            scale = scale * self.weight.view(1, -1, 1, 1)
+        return x * scale.to(x.dtype)
+
+
+class BatchNorm(nn.Module):
+    """Batch normalisation (1502.03167) whose statistics can be taken over several processes.
+
+    `reduce`, where set, sums a vector over the processes, differentiably; the loop sets it when there are several.
+    """
+
+    weight: nn.Parameter | None
+    bias: nn.Parameter | None
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, channels: int, affine: bool = True, momentum: float = 0.1) -> None:
+        super().__init__()
+        self.momentum = momentum
+        self.reduce: Callable[[Tensor], Tensor] | None = None
+        self.weight = nn.Parameter(torch.ones(channels)) if affine else None
+        self.bias = nn.Parameter(torch.zeros(channels)) if affine else None
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_var", torch.ones(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) or (B, C) to the same shape."""
+        if self.reduce is not None and self.training:
+            return self._over_processes(x, self.reduce)
+        mean, var = self.running_mean, self.running_var
+        return F.batch_norm(x, mean, var, self.weight, self.bias, self.training, self.momentum, EPS)
+
+    def _over_processes(self, x: Tensor, reduce: Callable[[Tensor], Tensor]) -> Tensor:
+        wide = x if x.dtype == torch.float64 else x.float()
+        dims = [d for d in range(x.dim()) if d != 1]
+        count = wide.new_full((1,), x.numel() // x.shape[1])
+        total = reduce(torch.cat([wide.sum(dims), count]))
+        mean = total[:-1] / total[-1]  # (C,)
+        shape = (1, -1) + (1,) * (x.dim() - 2)
+        centred = wide - mean.view(shape)
+        var = reduce(centred.square().sum(dims)) / total[-1]  # (C,)
+        with torch.no_grad():
+            unbiased = var * total[-1] / (total[-1] - 1).clamp_min(1)
+            self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
+            self.running_var.lerp_(unbiased.to(self.running_var.dtype), self.momentum)
+        y = centred * torch.rsqrt(var + EPS).view(shape)
+        if self.weight is not None and self.bias is not None:
+            y = y * self.weight.view(shape) + self.bias.view(shape)
+        return y.to(x.dtype)

@@ -1,0 +1,172 @@
+"""Paths between pictures and noise: z = alpha(t) x + sigma(t) n, with t from 0 (picture) to 1 (noise)."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+Target = Literal["x", "noise", "score", "velocity"]
+PathName = Literal["straight", "cosine", "preserving", "exploding"]
+
+
+@dataclass(frozen=True)
+class Level:
+    """A path's coefficients at given times, each (B,): alpha, sigma and their derivatives in t."""
+
+    alpha: Tensor
+    sigma: Tensor
+    dalpha: Tensor
+    dsigma: Tensor
+
+
+class Path(ABC):
+    """alpha and sigma as functions of time. At `ends` = (first, last) and between, every conversion is finite."""
+
+    ends: tuple[float, float] = (1e-3, 1 - 1e-3)
+
+    @abstractmethod
+    def at(self, time: Tensor) -> Level:
+        """Coefficients at times (B,)."""
+
+    @abstractmethod
+    def time(self, ratio: Tensor) -> Tensor:
+        """The times (B,) at which sigma / alpha is `ratio`."""
+
+    def inner(self, time: Tensor) -> Tensor:
+        """Times moved into `ends`."""
+        return time.clamp(*self.ends)
+
+
+class Straight(Path):
+    """Straight lines: alpha = 1 - t, sigma = t (flow matching with an independent coupling, 2209.03003; 2210.02747)."""
+
+    def at(self, time: Tensor) -> Level:
+        """See `Path.at`."""
+        one = torch.ones_like(time)
+        return Level(1 - time, time, -one, one)
+
+    def time(self, ratio: Tensor) -> Tensor:
+        """See `Path.time`."""
+        return ratio / (1 + ratio)
+
+
+class Cosine(Path):
+    """A quarter of a circle: alpha = cos(pi t / 2), sigma = sin(pi t / 2); keeps the variance (2303.08797)."""
+
+    def at(self, time: Tensor) -> Level:
+        """See `Path.at`."""
+        angle = time * (math.pi / 2)
+        alpha, sigma = angle.cos(), angle.sin()
+        return Level(alpha, sigma, -sigma * (math.pi / 2), alpha * (math.pi / 2))
+
+    def time(self, ratio: Tensor) -> Tensor:
+        """See `Path.time`."""
+        return ratio.atan() * (2 / math.pi)
+
+
+class Preserving(Path):
+    """The variance preserving diffusion with linear beta, 0.1 to 20 (2011.13456, appendix B, equation 29)."""
+
+    low, high = 0.1, 20.0
+    ends = (1e-3, 1.0)
+
+    def at(self, time: Tensor) -> Level:
+        """See `Path.at`."""
+        spent = self.low * time + (self.high - self.low) / 2 * time.square()  # integral of beta
+        beta = self.low + (self.high - self.low) * time
+        alpha, sigma = torch.exp(-spent / 2), torch.sqrt(-torch.expm1(-spent))
+        return Level(alpha, sigma, -beta / 2 * alpha, beta / 2 * alpha.square() / sigma)
+
+    def time(self, ratio: Tensor) -> Tensor:
+        """See `Path.time`."""
+        spent = torch.log1p(ratio.square())
+        rise = self.high - self.low
+        return 2 * spent / (self.low + torch.sqrt(self.low**2 + 2 * rise * spent))
+
+
+class Exploding(Path):
+    """The variance exploding diffusion: alpha = 1, sigma geometric from 0.002 to 80 (2011.13456, equation 30)."""
+
+    low, high = 0.002, 80.0
+    ends = (0.0, 1.0)
+
+    def at(self, time: Tensor) -> Level:
+        """See `Path.at`."""
+        rate = math.log(self.high / self.low)
+        sigma = self.low * torch.exp(rate * time)
+        return Level(torch.ones_like(time), sigma, torch.zeros_like(time), rate * sigma)
+
+    def time(self, ratio: Tensor) -> Tensor:
+        """See `Path.time`."""
+        return torch.log(ratio / self.low) / math.log(self.high / self.low)
+
+
+PATHS: dict[str, type[Path]] = {
+    "straight": Straight,
+    "cosine": Cosine,
+    "preserving": Preserving,
+    "exploding": Exploding,
+}
+
+
+def row(target: Target, level: Level) -> tuple[Tensor, Tensor]:
+    """The one table: a target is a x + b n; (a, b), each (B,), at a level."""
+    zero, one = torch.zeros_like(level.alpha), torch.ones_like(level.alpha)
+    rows = {
+        "x": (one, zero),
+        "noise": (zero, one),
+        "score": (zero, -1 / level.sigma),  # gradient of log p(z | x), 2011.13456, equation 29
+        "velocity": (level.dalpha, level.dsigma),  # dz / dt, 2303.08797, equation 2.10
+    }
+    return rows[target]
+
+
+def convert(prediction: Tensor, z: Tensor, level: Level, have: Target, want: Target) -> Tensor:
+    """Prediction (B, ...) of the target `have` at z (B, ...) as one of the target `want`.
+
+    z and the prediction are two equations for x and n; their solution put into the row of `want` is linear in both.
+    """
+    if have == want:
+        return prediction
+    (a, b), (c, d) = row(have, level), row(want, level)
+    determinant = level.alpha * b - level.sigma * a
+    of_z = (c * b - d * a) / determinant
+    of_prediction = (level.alpha * d - level.sigma * c) / determinant
+    return spread(of_z, z) * z + spread(of_prediction, z) * prediction
+
+
+@dataclass(frozen=True)
+class Noised:
+    """Pictures on their way to noise; knows every target.
+
+    Attributes:
+        z: (B, C, H, W), the noised pictures. time: (B,). x, noise: what z was made of.
+    """
+
+    z: Tensor
+    time: Tensor
+    x: Tensor
+    noise: Tensor
+    level: Level
+
+    def target(self, name: Target) -> Tensor:
+        """What a perfect network would say, (B, C, H, W)."""
+        a, b = row(name, self.level)
+        return spread(a, self.x) * self.x + spread(b, self.x) * self.noise
+
+
+def noised(path: Path, x: Tensor, noise: Tensor, time: Tensor) -> Noised:
+    """Pictures x (B, ...) with noise (B, ...) at times (B,)."""
+    level = path.at(time)
+    z = spread(level.alpha, x) * x + spread(level.sigma, x) * noise
+    return Noised(z, time, x, noise, level)
+
+
+def spread(values: Tensor, like: Tensor) -> Tensor:
+    """(B,) as (B, 1, 1, ...), to be multiplied with `like`."""
+    return values.view(-1, *(1,) * (like.dim() - 1)).to(like.dtype)
