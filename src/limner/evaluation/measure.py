@@ -1,0 +1,201 @@
+"""`evaluate`: samples against the real pictures of a pack, under a protocol that is named in the result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from limner.errors import UserError
+from limner.evaluation.distances import frechet_distance, inception_score, kernel_distance
+from limner.evaluation.features import Features, load
+from limner.evaluation.intervals import Estimate
+from limner.evaluation.nearest import nearest_training
+from limner.evaluation.neighbours import manifold, nearest_rows
+from limner.evaluation.protocol import digest_indices, protocol_id
+from limner.evaluation.reference import Progress, features_of, shuffled
+from limner.evaluation.result import Measure, Result
+from limner.evaluation.samples import Samples, open_samples
+
+NEIGHBOURS = 5
+FEWEST = 2 * (NEIGHBOURS + 1)  # pictures below which k neighbours and an interval mean nothing
+_POOL = 10_000  # training pictures searched by features
+_SHOWN = 8  # samples whose nearest training pictures are shown
+
+Against = Literal["held-out", "train"]
+
+
+@dataclass(frozen=True)
+class Real:
+    """The real side: what samples are compared with, and real pictures put in the samples' place for the floor."""
+
+    reference: np.ndarray  # numbers in the pack (n,)
+    stand_in: np.ndarray  # (n,)
+    pool: np.ndarray  # training pictures, random order; searched for the nearest
+    unseen: np.ndarray  # held-out pictures; their distance to the pool is what is usual
+
+
+def choose_real(pack: Any, against: Against, n: int, seed: int) -> Real:
+    """Real pictures for both sides.
+
+    Against the held-out part, training pictures stand in for samples: the floor is what a generator that has learnt
+    the training distribution perfectly would score, on the same reference at the same n. Against the training part, both are
+    training pictures, none in common; where it is too small for two sets of n, held-out pictures stand in if there
+    are as many, and otherwise both sides have half of it.
+    """
+    train = shuffled(pack.train, seed, "train")
+    held = shuffled(pack.held_out, seed, "held-out")
+    if against == "held-out":
+        n = min(n, len(held), len(train))
+        return Real(held[:n], train[:n], train[: max(n, _POOL)], held[:n])
+    if len(train) >= 2 * n or len(train) >= 2 * len(held):
+        n = min(n, len(train) // 2)
+        return Real(train[:n], train[n : 2 * n], train[: max(2 * n, _POOL)], held[:n])
+    n = min(n, len(held), len(train))
+    return Real(train[:n], held[:n], train[: max(n, _POOL)], held[:n])
+
+
+def evaluate(
+    samples: Samples,
+    pack: Any,
+    *,
+    against: Against = "held-out",
+    n: int = 2500,
+    features: str | Path | Features = "default",
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Result:
+    """Measures samples against real pictures.
+
+    Args:
+        samples: uint8 pictures (N, H, W, C), blocks of them, a folder or archive of pictures, or an .npz file.
+        pack: the packed set (`limner.data.pack`), at the samples' size.
+        against: which part of the set: `held-out`, never trained on, or `train`.
+        n: samples, and real pictures on the other side; fewer where there are fewer of either, which the result says.
+        features: a feature network, by name, by path or loaded.
+        seed: of the choice of pictures; part of the protocol through them.
+        progress: called with what is being done and its share.
+
+    Raises UserError where a part has no pictures, sizes differ, or there are fewer than 12 pictures.
+    """
+    if against not in ("held-out", "train"):
+        raise UserError(f"unknown part {against!r} to compare with: give held-out or train")
+    network = load(features)
+    shape = pack.read(pack.train[:1]).shape[1:]
+    real = choose_real(pack, against, n, seed)
+    _enough(len(real.reference), f"real pictures in the {against} part", "give more data, or --against train")
+    opened = open_samples(samples, shape, len(real.reference), seed)
+    fake, pictures = _extract(opened.blocks, network, len(real.reference), progress)
+    _enough(len(fake), "samples", "make more")
+    notes = _notes(n, len(real.reference), len(fake), against, network.dimension)
+    if len(fake) < len(real.reference):
+        real = choose_real(pack, against, len(fake), seed)
+    used = len(real.reference)
+
+    pool = features_of(pack, real.pool, network, progress)
+
+    def of_real(numbers: np.ndarray) -> np.ndarray:
+        known = _pick(numbers, real.pool, pool)
+        return features_of(pack, numbers, network, progress) if known is None else known
+
+    reference, stand_in, unseen = of_real(real.reference), of_real(real.stand_in), of_real(real.unseen)
+    # Groups of the jackknife are consecutive rows; samples may come sorted by class.
+    order = shuffled(np.arange(used), seed, "order")
+    measures, classes = _measure(fake[order], reference, stand_in, network, progress)
+    detail = {
+        "features": network.name,
+        "features_hash": network.hash,
+        "resizer": network.resizer,
+        "n": used,
+        "data": str(pack.id),
+        "split": against,
+        "reference": digest_indices(real.reference),
+        "size": [int(shape[0]), int(shape[1])],
+        "channels": int(shape[2]),
+        "neighbours": NEIGHBOURS,
+    }
+    numbers = np.arange(used) if opened.numbers is None else opened.numbers
+    usual = float(np.median(nearest_rows(unseen, pool)[1])) if len(unseen) else float("nan")
+    nearest = nearest_training(
+        pack, pictures, numbers[: len(pictures)], fake[: len(pictures)], real.pool, pool, usual, seed, progress
+    )
+    return Result(protocol_id(detail), detail, used, measures, classes, nearest, notes)
+
+
+def _extract(blocks: Any, network: Features, n: int, progress: Progress | None) -> tuple[np.ndarray, np.ndarray]:
+    """Features (N, D) of all samples, and the first few pictures themselves."""
+    parts, kept = [], []
+    for block in blocks:
+        parts.append(network.extract(block))
+        if sum(map(len, kept)) < _SHOWN:
+            kept.append(block[:_SHOWN].copy())
+        if progress is not None:
+            progress("features of samples", min(1.0, sum(map(len, parts)) / n))
+    if not parts:
+        return np.empty((0, network.dimension), np.float32), np.empty((0, 1, 1, 1), np.uint8)
+    return np.concatenate(parts), np.concatenate(kept)[:_SHOWN]
+
+
+def _pick(numbers: np.ndarray, pool: np.ndarray, pool_features: np.ndarray) -> np.ndarray | None:
+    """Rows of `pool_features` for pictures `numbers`; None where one of them is not in the pool."""
+    place = {int(number): row for row, number in enumerate(pool)}
+    rows = [place.get(int(number), -1) for number in numbers]
+    return None if -1 in rows else pool_features[rows]
+
+
+def _measure(
+    fake: np.ndarray, reference: np.ndarray, stand_in: np.ndarray, network: Features, progress: Progress | None
+) -> tuple[dict[str, Measure], str | None]:
+    """Every measure of `fake` against `reference` (n, D), with the floor that `stand_in` gives; the head of `is`."""
+
+    def say(share: float) -> None:
+        if progress is not None:
+            progress("measures", share)
+
+    say(0)
+    found: dict[str, Measure] = {
+        "fd": Measure.of(frechet_distance(fake, reference), frechet_distance(stand_in, reference)),
+        "kid": Measure.of(kernel_distance(fake, reference), kernel_distance(stand_in, reference)),
+    }
+    say(0.3)
+    ours = manifold(reference, fake, NEIGHBOURS)
+    say(0.6)
+    floor = manifold(reference, stand_in, NEIGHBOURS)
+    for name in ("precision", "recall", "density", "coverage"):
+        found[name] = Measure.of(getattr(ours, name), getattr(floor, name))
+    head = suitable_head(network, reference)
+    if head is not None:
+        found["is"] = Measure.of(
+            *(inception_score(network.probabilities(rows, head)) for rows in (fake, stand_in)),
+        )
+    say(1)
+    return found, head
+
+
+def suitable_head(network: Features, reference: np.ndarray) -> str | None:
+    """The head that tells the reference's pictures apart best: the one with their highest Inception Score."""
+    scores: dict[str, Estimate] = {
+        h: inception_score(network.probabilities(reference, h)) for h in sorted(network.heads)
+    }
+    return max(scores, key=lambda head: scores[head].value, default=None)
+
+
+def _enough(n: int, what: str, remedy: str) -> None:
+    if n < FEWEST:
+        raise UserError(f"only {n} {what}, at least {FEWEST} are needed to measure: {remedy}")
+
+
+def _notes(asked: int, real: int, samples: int, against: str, dimension: int) -> tuple[str, ...]:
+    notes = []
+    used = min(real, samples)
+    if samples < min(asked, real):
+        notes.append(f"n is {used:,}, not {asked:,}: there are {samples:,} samples")
+    elif used < asked:
+        notes.append(f"n is {used:,}, not {asked:,}: the data has no more pictures for both sides (against: {against})")
+    if used < 2 * dimension:
+        notes.append(
+            f"with {used:,} pictures the Fréchet distance is mostly bias: trust KID, and compare only at the same n"
+        )
+    return tuple(notes)

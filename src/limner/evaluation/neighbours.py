@@ -1,0 +1,143 @@
+"""What nearest neighbours tell: precision, recall, density, coverage, and the nearest training picture.
+
+Blocks of one jackknife group bound the memory: no (N, M) matrix is ever held. Pairs within reach are few, so that the jackknife over all
+groups of both sets runs over those alone, exactly.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from limner.evaluation.intervals import Estimate, estimate, group_slices
+
+_BLOCK = 1024  # rows of a distance matrix held at a time
+_PAIRS = 500_000  # pairs within reach handled at a time
+
+
+@dataclass(frozen=True)
+class Manifold:
+    """Precision and recall (Kynkäänniemi et al. 2019), density and coverage (Naeem et al. 2020)."""
+
+    precision: Estimate
+    recall: Estimate
+    density: Estimate
+    coverage: Estimate
+
+
+def distances(x: Tensor, y: Tensor) -> Tensor:
+    """Euclidean distances (n, m) between rows of float64 tensors (n, D) and (m, D), as float32."""
+    squared = (x * x).sum(1)[:, None] + (y * y).sum(1) - 2 * x @ y.T
+    return squared.clamp_(min=0).sqrt_().float()
+
+
+def _blocks(n: int) -> list[tuple[int, slice]]:
+    """(group, rows) in order: groups, cut further where they are long."""
+    return [
+        (g, slice(first, min(first + _BLOCK, part.stop)))
+        for g, part in enumerate(group_slices(n))
+        for first in range(part.start, part.stop, _BLOCK)
+    ]
+
+
+def radii(x: Tensor, k: int) -> Tensor:
+    """Distances (N, G + 1) to the k-th nearest other row: with all rows (first column), and without each group.
+
+    A row's own group left out leaves the row out too: its radius there is -1, so that nothing lies within it.
+    """
+    parts = group_slices(len(x))
+    out = torch.empty(len(x), len(parts) + 1)
+    for group, rows in _blocks(len(x)):
+        d = distances(x[rows], x)
+        d[torch.arange(d.shape[0]), torch.arange(rows.start, rows.stop)] = torch.inf
+        near, at = d.topk(min(k + 2 * k, d.shape[1]), 1, largest=False)  # mostly enough to lose a group
+        owner = torch.empty(len(x), dtype=torch.long)
+        for g, part in enumerate(parts):
+            owner[part] = g
+        owners = owner[at]
+        out[rows, 0] = near[:, k - 1]
+        for g, part in enumerate(parts):
+            keep = owners != g
+            rank = keep.cumsum(1)
+            enough = rank[:, -1] >= k
+            place = (rank >= k).int().argmax(1)
+            out[rows, g + 1] = near.gather(1, place[:, None])[:, 0]
+            for row in (~enough).nonzero()[:, 0].tolist():
+                rest = torch.cat([d[row, : part.start], d[row, part.stop :]])
+                out[rows.start + row, g + 1] = rest.kthvalue(k).values
+        out[rows, group + 1] = -1
+    return out
+
+
+def manifold(reals: np.ndarray, samples: np.ndarray, k: int = 5) -> Manifold:
+    """Precision, recall, density and coverage of `samples` (M, D) against `reals` (N, D), with intervals.
+
+    Raises:
+        ValueError: a set has too few rows for k neighbours once a group is left out.
+    """
+    x, y = (torch.from_numpy(np.ascontiguousarray(f, dtype=np.float64)) for f in (reals, samples))
+    for rows in (x, y):
+        largest = max(part.stop - part.start for part in group_slices(len(rows)))
+        if len(rows) - largest <= k:
+            raise ValueError(f"{len(rows)} rows are too few for {k} neighbours")
+    radii_x, radii_y = radii(x, k), radii(y, k)  # (N, G+1), (M, H+1)
+    within_x = torch.zeros(len(y), radii_x.shape[1], dtype=torch.int32)  # balls around reals that hold a sample
+    within_y = torch.zeros(len(x), radii_y.shape[1], dtype=torch.int32)  # balls around samples that hold a real
+    nearest = torch.full((len(x), len(group_slices(len(y)))), torch.inf)  # each real's nearest sample of each group
+    most_x, most_y = radii_x.max(1).values, radii_y.max(1).values
+    for group, rows in _blocks(len(y)):
+        d = distances(y[rows], x)
+        nearest[:, group] = torch.minimum(nearest[:, group], d.min(0).values)
+        _count(within_x, d < most_x, d, radii_x, rows.start, of_row=True)
+        _count(within_y, d < most_y[rows, None], d, radii_y, rows.start, of_row=False)
+    return Manifold(
+        precision=_share(within_x > 0),
+        recall=_share(within_y > 0),
+        density=_share(within_x / k),
+        coverage=_coverage(nearest, radii_x),
+    )
+
+
+def _count(counts: Tensor, near: Tensor, d: Tensor, reach: Tensor, first: int, of_row: bool) -> None:
+    """Adds to `counts` (rows or columns, G + 1) how many balls, of columns or rows, hold each row or column."""
+    for pairs in near.nonzero().split(_PAIRS):
+        sample, real = pairs[:, 0], pairs[:, 1]
+        ball, held = (real, sample + first) if of_row else (sample + first, real)
+        inside = d[sample, real][:, None] < reach[ball]
+        counts.index_add_(0, held, inside.int())
+
+
+def _share(terms: Tensor) -> Estimate:
+    """Mean over rows of (n, G + 1) terms; column 0 from everything, the others without a group of the other set."""
+    terms = terms.double()
+    means = terms.mean(0)
+    own = [
+        (terms[:, 0].sum() - terms[s, 0].sum()) / (len(terms) - (s.stop - s.start)) for s in group_slices(len(terms))
+    ]
+    return estimate(float(means[0]), means[1:].numpy(), torch.stack(own).numpy())
+
+
+def _coverage(nearest: Tensor, reach: Tensor) -> Estimate:
+    """Share of reals whose ball holds a sample, from each real's nearest sample of each group (N, H)."""
+    closest, others = nearest.min(1), nearest.clone()
+    covered = closest.values[:, None] < reach  # (N, G + 1)
+    without_reals = [
+        covered[:, g + 1].double().sum() / (len(reach) - (s.stop - s.start))
+        for g, s in enumerate(group_slices(len(reach)))
+    ]
+    others.scatter_(1, closest.indices[:, None], torch.inf)
+    second = others.min(1).values
+    groups = torch.arange(nearest.shape[1])
+    left = torch.where(groups == closest.indices[:, None], second[:, None], closest.values[:, None])  # (N, H)
+    without_samples = (left < reach[:, :1]).double().mean(0)
+    return estimate(float(covered[:, 0].double().mean()), torch.stack(without_reals).numpy(), without_samples.numpy())
+
+
+def nearest_rows(queries: np.ndarray, pool: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Index (n,) into `pool` (M, D) of each query's nearest row, and its Euclidean distance (n,)."""
+    x, y = (torch.from_numpy(np.ascontiguousarray(f, dtype=np.float64)) for f in (queries, pool))
+    found = [distances(x[first : first + _BLOCK], y).min(1) for first in range(0, len(x), _BLOCK)]
+    return torch.cat([f.indices for f in found]).numpy(), torch.cat([f.values for f in found]).numpy()

@@ -1,0 +1,175 @@
+"""What a measurement found: for a program as a dictionary, for a person as text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from limner.evaluation.intervals import Estimate
+from limner.evaluation.protocol import require_one_protocol
+
+MEANINGS = {
+    "fd": ("Fréchet distance", "lower", "how far the samples, as one cloud, lie from the real pictures"),
+    "kid": ("KID", "lower", "the same question, free of the bias of small n; may dip below zero"),
+    "precision": ("precision", "higher", "share of samples that lie among real pictures: do they look real?"),
+    "recall": ("recall", "higher", "share of real pictures that lie among samples: is everything covered?"),
+    "density": ("density", "higher", "like precision, and hard to fool by outliers; about 1 for real pictures"),
+    "coverage": ("coverage", "higher", "share of real pictures with a sample close by: is anything missing?"),
+    "is": ("Inception Score", "higher", "sure of each sample's class, and many classes"),
+}
+"""Each measure's name, which way is better, and what it means."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A value, its 95 % jackknife interval, and its floor: what real pictures score against the same reference."""
+
+    value: float
+    low: float
+    high: float
+    floor: float
+
+    @classmethod
+    def of(cls, found: Estimate, floor: Estimate) -> Measure:
+        """A measure from what samples and what real pictures score."""
+        return cls(found.value, found.low, found.high, floor.value)
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """The nearest training picture of a few samples.
+
+    Attributes:
+        samples: numbers of the samples, in the order in which they were given.
+        in_features, in_pixels: numbers of the nearest pictures in the pack, by each distance.
+        feature_distances: Euclidean, in features; `usual` is the median of that of real pictures that are not trained on.
+        pixel_distances: root mean square difference, 1 is the whole range.
+        searched: training pictures looked through, by features and by pixels, of `training` in all.
+        sheet: the samples, and under each its nearest picture by features and by pixels.
+    """
+
+    samples: np.ndarray
+    in_features: np.ndarray
+    feature_distances: np.ndarray
+    in_pixels: np.ndarray
+    pixel_distances: np.ndarray
+    usual: float
+    searched: tuple[int, int]
+    training: int
+    sheet: Image.Image = field(repr=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, one row a sample."""
+        rows = zip(
+            self.samples,
+            self.in_features,
+            self.feature_distances,
+            self.in_pixels,
+            self.pixel_distances,
+            strict=True,
+        )
+        return {
+            "usual_feature_distance": self.usual,
+            "searched_by_features": self.searched[0],
+            "searched_by_pixels": self.searched[1],
+            "training_pictures": self.training,
+            "samples": [
+                {
+                    "sample": int(sample),
+                    "by_features": {"picture": int(a), "distance": float(d)},
+                    "by_pixels": {"picture": int(b), "distance": float(r)},
+                }
+                for sample, a, d, b, r in rows
+            ],
+        }
+
+
+@dataclass(frozen=True)
+class Result:
+    """The measures of one set of samples under one protocol.
+
+    Attributes:
+        protocol: id; results with different ids must not be compared.
+        protocol_detail: what the id stands for.
+        n: samples measured, and real pictures on the other side.
+        measures: by the keys of `MEANINGS`; `is` is missing where the features have no classes.
+        classes: the head whose classes the Inception Score uses.
+        nearest: the nearest training pictures of a few samples.
+        notes: what a reader should know, one sentence each.
+    """
+
+    protocol: str
+    protocol_detail: dict[str, Any]
+    n: int
+    measures: dict[str, Measure]
+    classes: str | None
+    nearest: Nearest | None
+    notes: tuple[str, ...] = ()
+
+    def __getitem__(self, name: str) -> Measure:
+        return self.measures[name]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        found: dict[str, Any] = {"protocol": self.protocol, "protocol_detail": self.protocol_detail, "n": self.n}
+        for name, m in self.measures.items():
+            found[name] = {"value": m.value, "low": m.low, "high": m.high, "floor": m.floor}
+        if "is" in found:
+            found["is"]["classes"] = self.classes
+        found["nearest"] = None if self.nearest is None else self.nearest.to_dict()
+        found["notes"] = list(self.notes)
+        return found
+
+    def text(self) -> str:
+        """A table for a person, with a sentence on each number."""
+        detail = self.protocol_detail
+        lines = [
+            f"{self.n:,} samples against {self.n:,} {detail['split']} pictures, features {detail['features']!r}",
+            "",
+            f"{'':16}{'value':>10}   {'95 % interval':<18}{'floor':>10}   better",
+        ]
+        for name, m in self.measures.items():
+            title, better, meaning = MEANINGS[name]
+            if name == "is":
+                meaning += f" (classes: {self.classes})"
+            interval = f"{_short(m.low)} to {_short(m.high)}"
+            lines += [f"{title:16}{_short(m.value):>10}   {interval:<18}{_short(m.floor):>10}   {better}: {meaning}"]
+        lines += [
+            "",
+            "The floor is what real pictures score in place of samples: no generator needs to be better than that.",
+        ]
+        if self.nearest is not None:
+            median = float(np.median(self.nearest.feature_distances))
+            lines.append(
+                f"Nearest training picture: at {_short(median)} in features (median of {len(self.nearest.samples)} samples); "
+                f"real pictures that are not trained on: {_short(self.nearest.usual)}. Much less would mean copies."
+            )
+        lines += [f"Note: {note}" for note in self.notes]
+        lines.append(f"Protocol {self.protocol}: compare only with results of the same protocol.")
+        return "\n".join(lines)
+
+    def save_sheet(self, path: str | Path) -> Path:
+        """Writes the sheet of nearest training pictures as a PNG."""
+        if self.nearest is None:
+            raise ValueError("this result was measured without a search for nearest pictures")
+        self.nearest.sheet.save(path, "PNG")
+        return Path(path)
+
+
+def _short(value: float) -> str:
+    return f"{value:.4f}" if abs(value) < 1 else f"{value:.3f}" if abs(value) < 100 else f"{value:.1f}"
+
+
+def compare(results: Sequence[Result], by: str = "fd") -> list[int]:
+    """Order of results under one protocol, best first by one measure.
+
+    Raises UserError where the protocols differ, naming what does.
+    """
+    require_one_protocol(results)
+    sign = 1 if MEANINGS[by][1] == "lower" else -1
+    return sorted(range(len(results)), key=lambda i: sign * results[i][by].value)

@@ -1,0 +1,98 @@
+"""Samples to measure: an array, blocks from a generator, a folder or archive of pictures, or the .npz of another tool."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from limner.errors import UserError
+from limner.evaluation.reference import read_blocks, shuffled
+
+Samples: TypeAlias = np.ndarray | Iterable[np.ndarray] | str | Path
+_BLOCK = 1000
+
+
+@dataclass(frozen=True)
+class Opened:
+    """Blocks of uint8 pictures (b, H, W, C); `numbers` of the samples in them where they are a random choice."""
+
+    blocks: Iterator[np.ndarray]
+    numbers: np.ndarray | None
+
+
+def open_samples(source: Samples, shape: tuple[int, int, int], n: int, seed: int) -> Opened:
+    """At most `n` samples of height and width `shape[:2]`.
+
+    Of more, a random choice by `seed` is taken (folders are often sorted by class); of an iterator, the first.
+    Raises UserError for other sizes: resizing changes every number, so it is left to the caller.
+    """
+    if isinstance(source, np.ndarray):
+        return _from_array(source, shape, n, seed)
+    if isinstance(source, str | Path):
+        path = Path(source)
+        if not path.exists():
+            raise UserError(
+                f"no samples at {str(path)!r}: give a folder of pictures, an archive of one, or an .npz file"
+            )
+        if path.suffix.lower() in (".npz", ".npy"):
+            return _from_array(_load(path), shape, n, seed)
+        return _from_folder(path, shape, n, seed)
+    return Opened(_first(source, shape, n), None)
+
+
+def _from_array(x: np.ndarray, shape: tuple[int, int, int], n: int, seed: int) -> Opened:
+    x = x[..., None] if x.ndim == 3 else x
+    _check(x, shape)
+    numbers = np.sort(shuffled(np.arange(len(x)), seed, "samples")[:n])
+    return Opened((x[numbers[i : i + _BLOCK]] for i in range(0, len(numbers), _BLOCK)), numbers)
+
+
+def _from_folder(path: Path, shape: tuple[int, int, int], n: int, seed: int) -> Opened:
+    from limner.data import DataOptions, pack
+
+    found: Any = pack(path, DataOptions())
+    everything = np.sort(np.concatenate([found.train, found.validation, found.held_out]))
+    numbers = np.sort(shuffled(everything, seed, "samples")[:n])
+    _check(found.read(numbers[:1]), shape)
+    return Opened(read_blocks(found, numbers), numbers)
+
+
+def _load(path: Path) -> np.ndarray:
+    try:
+        found = np.load(path, mmap_mode="r" if path.suffix.lower() == ".npy" else None, allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise UserError(f"{str(path)!r} cannot be read as a NumPy file: {error}") from error
+    if isinstance(found, np.ndarray):
+        return found
+    for key in ("x", "samples", "images", "arr_0"):
+        if key in found:
+            array: np.ndarray = found[key]
+            return array
+    raise UserError(f"{str(path)!r} has no array 'x' of pictures, only {', '.join(map(repr, found)) or 'nothing'}")
+
+
+def _first(blocks: Iterable[np.ndarray], shape: tuple[int, int, int], n: int) -> Iterator[np.ndarray]:
+    left = n
+    for block in blocks:
+        block = block[..., None] if block.ndim == 3 else block
+        _check(block, shape)
+        yield block[:left]
+        left -= len(block)
+        if left <= 0:
+            return
+
+
+def _check(x: np.ndarray, shape: tuple[int, int, int]) -> None:
+    if x.ndim != 4 or x.dtype not in (np.uint8, np.uint16) or x.shape[3] not in (1, 3, 4):
+        raise UserError(
+            f"samples must be uint8 pictures (N, H, W[, C]) with 1, 3 or 4 channels, got {x.dtype} {x.shape}"
+        )
+    if x.shape[1:3] != shape[:2]:
+        raise UserError(
+            f"the samples are {x.shape[1]}x{x.shape[2]} but the real pictures {shape[0]}x{shape[1]}: "
+            "make both the same size first (--size of the data), because resizing changes every number"
+        )
