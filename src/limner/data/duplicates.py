@@ -1,0 +1,121 @@
+"""Pictures that are there twice: exactly, by a hash of their pixels; nearly, by small thumbs. No all-pairs comparison.
+
+Near duplicates are found by the sorted-neighbourhood method (Hernandez and Stolfo 1995): pictures are sorted by a
+64-bit difference hash of their thumb, rotated four ways, and each is compared with the few that follow it.
+Cost grows as n log n; besides the index nothing is kept in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+WINDOW = 6
+MAX_BITS = 8
+THUMB_MAX, THUMB_MEAN = 12, 3.0
+PIXEL_MEAN, PIXEL_MAX, PIXEL_SHARE = 4.0, 40.0, 0.15
+_ROTATIONS = (0, 16, 32, 48)
+_FLAT = 4
+
+
+class Duplicates(NamedTuple):
+    """group: int64 (n,), equal for pictures that belong together. exact, near: pictures that repeat an earlier one."""
+
+    group: np.ndarray
+    exact: int
+    near: int
+
+
+def find(digests: np.ndarray, thumbs: np.ndarray, read: Callable[[np.ndarray], np.ndarray]) -> Duplicates:
+    """Groups n pictures by digests (n, 2) uint64 and thumbs (n, 64) uint8; `read` gives pixels of rows for the proof.
+
+    Near means: the same picture saved, scaled or compressed anew. A picture with another detail is another picture.
+    """
+    n = len(digests)
+    same = _exact_pairs(digests)
+    exact_group = _components(n, [same])
+    exact = n - len(np.unique(exact_group))
+    # One picture of each exact group stands for it in the search for near ones.
+    single = np.unique(exact_group, return_index=True)[1]
+    pairs = [single[found] for found in _near_pairs(thumbs[single])]
+    near_pairs = [pair[_proved(pair, read)] for pair in pairs]
+    group = _components(n, [same, *near_pairs])
+    return Duplicates(group, exact, n - exact - len(np.unique(group)))
+
+
+def _exact_pairs(digests: np.ndarray) -> np.ndarray:
+    order = np.lexsort((digests[:, 1], digests[:, 0]))
+    ranked = digests[order]
+    equal = np.flatnonzero((ranked[1:] == ranked[:-1]).all(1))
+    return np.stack([order[equal], order[equal + 1]], 1)
+
+
+def _near_pairs(thumbs: np.ndarray) -> list[np.ndarray]:
+    """Candidate pairs (m, 2), one array a rotation, whose thumbs agree."""
+    hashes, brightness = difference_hash(thumbs), thumbs.mean(1, dtype=np.float32)
+    results = []
+    for turn in _ROTATIONS:
+        turned = (hashes << np.uint64(turn)) | (hashes >> np.uint64((64 - turn) % 64)) if turn else hashes
+        order = np.lexsort((brightness, turned))
+        ranked = hashes[order]
+        for ahead in range(1, min(WINDOW, len(order) - 1) + 1):
+            close = np.flatnonzero(np.bitwise_count(ranked[ahead:] ^ ranked[:-ahead]) <= MAX_BITS)
+            pair = np.stack([order[close], order[close + ahead]], 1)
+            results.append(pair[_thumbs_agree(thumbs, pair)])
+    pairs = np.unique(np.sort(np.concatenate(results), 1), axis=0) if results else np.empty((0, 2), np.int64)
+    return [pairs]
+
+
+def difference_hash(thumbs: np.ndarray) -> np.ndarray:
+    """64 bits of each thumb: is the next cell to the right brighter (56 bits), the next below on the diagonal (8)?"""
+    cells = thumbs.reshape(-1, 8, 8).astype(np.int16)
+    right = (cells[:, :, 1:] - cells[:, :, :-1] > _FLAT).reshape(-1, 56)
+    below = np.diagonal(np.roll(cells, -1, 1) - cells, axis1=1, axis2=2) > _FLAT
+    return np.packbits(np.concatenate([right, below], 1), axis=1).view(">u8")[:, 0].astype(np.uint64)
+
+
+def _thumbs_agree(thumbs: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    agree = np.empty(len(pairs), bool)
+    for i in range(0, len(pairs), 1 << 17):
+        a, b = (thumbs[pairs[i : i + (1 << 17), side]].astype(np.int16) for side in (0, 1))
+        apart = np.abs(a - b)
+        agree[i : i + (1 << 17)] = (apart.max(1) <= THUMB_MAX) & (apart.mean(1) <= THUMB_MEAN)
+    return agree
+
+
+def _proved(pairs: np.ndarray, read: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Which pairs agree in their pixels too: on the mean, at the worst place, and against their own contrast."""
+    proved = np.empty(len(pairs), bool)
+    for i in range(0, len(pairs), 512):
+        chunk = pairs[i : i + 512]
+        a, b = read(chunk[:, 0]), read(chunk[:, 1])
+        scale = 1.0 if a.dtype == np.uint8 else 1 / 257
+        a, b = (_smoothed(x.astype(np.float32) * scale) for x in (a, b))
+        apart = np.abs(a - b).reshape(len(chunk), -1)
+        contrast = np.minimum(*(x.reshape(len(chunk), -1).std(1) for x in (a, b)))
+        mean = apart.mean(1)
+        proved[i : i + 512] = (
+            (mean <= PIXEL_MEAN) & (apart.max(1) <= PIXEL_MAX) & (mean <= np.maximum(PIXEL_SHARE * contrast, 0.5))
+        )
+    return proved
+
+
+def _smoothed(x: np.ndarray) -> np.ndarray:
+    """2x2 averages of pictures of 16 px and more, so that ringing of a codec at an edge does not count."""
+    height, width = x.shape[1] // 2 * 2, x.shape[2] // 2 * 2
+    if min(height, width) < 16:
+        return x
+    x = x[:, :height, :width]
+    return (x[:, ::2, ::2] + x[:, 1::2, ::2] + x[:, ::2, 1::2] + x[:, 1::2, 1::2]) / 4
+
+
+def _components(n: int, pairs: list[np.ndarray]) -> np.ndarray:
+    """Connected components: for each of n pictures the number of its group."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    joined = np.concatenate([np.empty((0, 2), np.int64), *pairs])
+    graph = coo_array((np.ones(len(joined), np.int8), (joined[:, 0], joined[:, 1])), shape=(n, n))
+    return connected_components(graph, directed=False)[1].astype(np.int64)

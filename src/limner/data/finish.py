@@ -1,0 +1,211 @@
+"""The last step of packing: what the parts found, put together into index columns, a report and a manifest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from limner.data import columns, duplicates, report, split
+from limner.data.cache import write_whole
+from limner.data.columns import LabelColumn
+from limner.data.options import DataOptions
+from limner.data.packed import FORMAT, MANIFEST, Manifest, content_id
+from limner.data.part import OK, RECORD, PartNote, part_files
+from limner.data.plan import Plan
+from limner.data.pool import Progress
+from limner.data.report import Report
+from limner.data.sources.base import FILE, SPLIT, Source
+from limner.data.worker import read_job
+from limner.errors import UserError
+
+_CHUNK = 1 << 16
+
+
+def finish(
+    staging: Path,
+    source: Source,
+    options: DataOptions,
+    rows: np.ndarray,
+    labels: dict[str, LabelColumn],
+    plan: Plan,
+    key: str,
+    final: Path,
+    progress: Progress | None,
+) -> Report:
+    """Turns a staging folder whose parts are all done into a pack (but for its name), and says what is in it.
+
+    Raises UserError where no candidate was a picture.
+    """
+    if progress:
+        progress(len(rows), len(rows), "comparing")
+    records, notes = _gathered(staging, len(rows))
+    good = np.flatnonzero(records["status"] == OK)
+    set_aside = [*source.set_aside, *_aside(source, rows, notes, read_job(staging).edges)]
+    if not len(good):
+        first = f"{set_aside[0][0]!r}: {set_aside[0][1]}" if set_aside else "it is empty"
+        raise UserError(f"none of the {len(rows):,} files of {source.name!r} is a picture ({first})")
+    plan = _squashed(staging, plan, len(rows), notes)
+    pixels = np.memmap(staging / "pixels.raw", plan.dtype, "r", 0, (len(rows), *plan.shape))
+    kept = records[good]
+    twice = duplicates.find(kept["digest"], kept["thumb"], lambda i: np.asarray(pixels[good[i]]))
+    table = source.table.take(pa.array(rows[good]))
+    parts = None
+    if SPLIT in table.column_names and options.split is None:
+        parts = np.asarray(table[SPLIT].to_numpy(zero_copy_only=False), dtype=object)
+    divided = split.divide(kept["digest"], twice.group, parts)
+    labels = {name: LabelColumn(column.codes[good], column.values) for name, column in labels.items()}
+    class_column = columns.class_column(source, options)
+    table, caption_column = _captioned(table, source, options)
+    values = _report(source, plan, kept, labels, class_column, table, caption_column, twice, divided, set_aside)
+    if not plan.preview:
+        values["pack"], values["bytes"] = str(final), len(rows) * plan.row_bytes
+        _write(staging, values, plan, good, labels, table, divided, class_column, caption_column, key, len(rows))
+    return Report(values)
+
+
+def _gathered(staging: Path, count: int) -> tuple[np.ndarray, list[PartNote]]:
+    edges = read_job(staging).edges
+    records = np.lib.format.open_memmap(staging / "records.npy", "w+", RECORD, (count,))
+    notes = []
+    for number in range(len(edges) - 1):
+        records_file, note_file = part_files(staging, number)
+        records[edges[number] : edges[number + 1]] = np.load(records_file)
+        notes.append(msgspec.json.decode(note_file.read_bytes(), type=PartNote))
+    return records, notes
+
+
+def _aside(source: Source, rows: np.ndarray, notes: list[PartNote], edges: list[int]) -> list[tuple[str, str]]:
+    names = source.table[FILE]
+    return [
+        (names[int(rows[start + number])].as_py(), reason)
+        for start, note in zip(edges, notes, strict=False)
+        for number, reason in sorted(note.aside.items())
+    ]
+
+
+def _squashed(staging: Path, plan: Plan, count: int, notes: list[PartNote]) -> Plan:
+    """Drops channels that turned out to carry nothing: alpha that is nowhere clear, colours that are all grey."""
+    colour, clear = any(note.colour for note in notes), any(note.clear for note in notes)
+    channels = plan.channels
+    if not plan.fixed and not plan.preview:
+        channels = 4 if channels == 4 and clear else 3 if channels >= 3 and colour else 1
+    if channels == plan.channels:
+        return plan
+    narrow = msgspec.structs.replace(plan, channels=channels)
+    old = np.memmap(staging / "pixels.raw", plan.dtype, "r", 0, (count, *plan.shape))
+    with (staging / "pixels.new").open("wb") as file:
+        for i in range(0, count, 1024):
+            file.write(np.ascontiguousarray(old[i : i + 1024, ..., :channels]))
+    (staging / "pixels.new").replace(staging / "pixels.raw")
+    return narrow
+
+
+def _captioned(table: pa.Table, source: Source, options: DataOptions) -> tuple[pa.Table, str | None]:
+    name = columns.caption_column(source, options)
+    if name is not None:
+        table = table.set_column(table.column_names.index(name), name, columns.captions(table[name]))
+    return table, name
+
+
+def _report(
+    source: Source,
+    plan: Plan,
+    records: np.ndarray,
+    labels: dict[str, LabelColumn],
+    class_column: str | None,
+    table: pa.Table,
+    caption_column: str | None,
+    twice: duplicates.Duplicates,
+    divided: split.Split,
+    set_aside: list[tuple[str, str]],
+) -> dict[str, Any]:
+    sizes, more = report.sizes_of(records)
+    counts = {name: _counts(column) for name, column in labels.items()}
+    captions = table[caption_column].drop_null() if caption_column else []
+    spread = sorted({0, len(captions) // 2, len(captions) - 1}) if len(captions) else []
+    notes = [*source.notes, *report.flag_notes(records)]
+    if class_column and (without := int((labels[class_column].codes < 0).sum())):
+        notes.append(f"{without:,} pictures have no class")
+    return {
+        "name": source.name,
+        "layout": source.layout,
+        "pictures": len(records),
+        "sizes": sizes,
+        "more_sizes": more,
+        "modes": report.modes_of(records),
+        "class_column": class_column,
+        "classes": counts.get(class_column, {}) if class_column else {},
+        "attributes": counts,
+        "columns": [name for name in table.column_names if name not in (FILE, SPLIT)],
+        "caption_column": caption_column,
+        "captions": len(captions),
+        "caption_samples": [captions[i].as_py() for i in spread],
+        "duplicates": {"exact": twice.exact, "near": twice.near},
+        "resizing": report.resizing_of(records, plan),
+        "parts": {name: len(part) for name, part in divided._asdict().items()},
+        "set_aside": [{"file": file, "reason": reason} for file, reason in set_aside],
+        "notes": notes,
+        "shape": None if plan.preview else [plan.channels, plan.height, plan.width],
+        "depth": plan.depth,
+        "pack": None,
+        "bytes": 0,
+    }
+
+
+def _counts(column: LabelColumn) -> dict[str, int]:
+    counts = np.bincount(column.codes[column.codes >= 0], minlength=len(column.values))
+    return {value: int(count) for value, count in zip(column.values, counts, strict=True)}
+
+
+def _write(
+    staging: Path,
+    values: dict[str, Any],
+    plan: Plan,
+    good: np.ndarray,
+    labels: dict[str, LabelColumn],
+    table: pa.Table,
+    divided: split.Split,
+    class_column: str | None,
+    caption_column: str | None,
+    key: str,
+    rows_on_disk: int,
+) -> None:
+    """The files of a pack; what only the work needed goes. The manifest comes last."""
+    holes = len(good) < rows_on_disk
+    for path in sorted(staging.glob("parts/*")) + sorted(staging.glob("worker-*")):
+        path.unlink()
+    (staging / "parts").rmdir()
+    for name in ("rows.npy", "records.npy", "places.arrow"):
+        (staging / name).unlink(missing_ok=True)
+    if holes:
+        np.save(staging / "rows.npy", good)
+    for name in ("train", "validation", "held_out"):
+        np.save(staging / f"{name}.npy", getattr(divided, name))
+    for number, column in enumerate(labels.values()):
+        np.save(staging / f"label-{number}.npy", column.codes)
+    with pa.OSFile(str(staging / "table.arrow"), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table, max_chunksize=_CHUNK)
+    write_whole(staging / "report.json", msgspec.json.encode(values))
+    (staging / "job.json").unlink()
+    manifest = Manifest(
+        format=FORMAT,
+        key=key,
+        id="",
+        count=len(good),
+        rows_on_disk=rows_on_disk,
+        shape=plan.shape,
+        depth=plan.depth,
+        class_column=class_column,
+        caption_column=caption_column,
+        labels={name: list(column.values) for name, column in labels.items()},
+        files={path.name: path.stat().st_size for path in sorted(staging.iterdir()) if path.is_file()},
+    )
+    pixels = np.memmap(staging / "pixels.raw", plan.dtype, "r", 0, (rows_on_disk, *plan.shape))
+    manifest.id = content_id(np.asarray(pixels), good if holes else None, staging, manifest)
+    write_whole(staging / MANIFEST, msgspec.json.encode(manifest))
+
+

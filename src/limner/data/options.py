@@ -1,0 +1,87 @@
+"""What a person may say about their pictures."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from limner.errors import UserError, unknown
+
+CROPS = ("center", "fit", "stretch", "random")
+MAX_SIDE = 4096
+
+
+class DataOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a set is read and packed.
+
+    size      height and width in pixels: one number for a square, or (height, width). None keeps the native size
+              when all pictures share one of at most 64 px.
+    crop      center: scale the shorter side, cut the middle. fit: whole picture inside, white border, never enlarged.
+              stretch: ignore the aspect. random: like center, at a place drawn from the picture's own content.
+    alpha     composite: on white. keep: a fourth channel where any picture is transparent.
+    channels  auto: 1 if every picture is grey, else 3 (4 with alpha=keep and any transparency); or 1, 3, 4.
+    depth     8, or 16 to keep 16-bit grey.
+    labels    column(s) to take as labels, comma separated; the first one gives the classes.
+    captions  column to take as the caption.
+    classes   keep only pictures of these classes.
+    split     keep only this named part (train, test, ...); a held-out part is then cut from it.
+    limit     at most so many pictures: the number drawn for built-in sets, a seeded choice elsewhere.
+    seed      for built-in sets and for `limit`.
+    """
+
+    size: int | tuple[int, int] | None = None
+    crop: Literal["center", "fit", "stretch", "random"] = "center"
+    alpha: Literal["composite", "keep"] = "composite"
+    channels: Literal["auto", "1", "3", "4", 1, 3, 4] = "auto"
+    depth: Literal[8, 16] = 8
+    labels: str | None = None
+    captions: str | None = None
+    classes: tuple[str, ...] | None = None
+    split: str | None = None
+    limit: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.size is not None:
+            sides = (self.size,) if isinstance(self.size, int) else tuple(self.size)
+            if len(sides) not in (1, 2) or not all(isinstance(s, int) and 1 <= s <= MAX_SIDE for s in sides):
+                raise UserError(f"impossible size {self.size!r}: give 1 to {MAX_SIDE} pixels, or (height, width)")
+        if self.crop not in CROPS:
+            raise unknown("crop mode", str(self.crop), CROPS)
+        if self.alpha not in ("composite", "keep"):
+            raise unknown("alpha mode", str(self.alpha), ("composite", "keep"))
+        if str(self.channels) not in ("auto", "1", "3", "4"):
+            raise UserError(f"impossible number of channels {self.channels!r}: give auto, 1, 3 or 4")
+        if self.depth not in (8, 16):
+            raise UserError(f"impossible depth {self.depth!r}: give 8 or 16 bits")
+        if self.depth == 16 and self.number_of_channels in (3, 4):
+            raise UserError(f"depth 16 is for grey pictures, but channels is {self.channels}: leave channels at 1")
+        if self.alpha == "keep" and self.number_of_channels in (1, 3):
+            raise UserError(f"alpha 'keep' needs a fourth channel, but channels is {self.channels}: leave it at auto")
+        if self.limit is not None and self.limit < 1:
+            raise UserError(f"impossible limit {self.limit}: give at least 1 picture")
+
+    @property
+    def height_width(self) -> tuple[int, int] | None:
+        """(height, width) in pixels, or None when not given."""
+        if self.size is None:
+            return None
+        if isinstance(self.size, int):
+            return self.size, self.size
+        height, width = self.size if len(self.size) == 2 else (self.size[0], self.size[0])
+        return height, width
+
+    @property
+    def number_of_channels(self) -> int | None:
+        """1, 3 or 4; None when it is to be found out."""
+        return None if self.channels == "auto" else int(self.channels)
+
+    @property
+    def keeps_alpha(self) -> bool:
+        return self.alpha == "keep" or self.number_of_channels == 4
+
+    @property
+    def label_columns(self) -> tuple[str, ...]:
+        """The columns named by `labels`, in order."""
+        return tuple(part.strip() for part in (self.labels or "").split(",") if part.strip())

@@ -1,0 +1,237 @@
+"""Scan and pack: one pass that decodes, describes and writes; whole or not at all, and never twice."""
+
+from __future__ import annotations
+
+import shutil
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from limner.data import plan as planning
+from limner.data.cache import cache_folder, check_space, locked, make_folder, put_in_place, sync_folder, write_whole
+from limner.data.columns import LabelColumn, label_columns
+from limner.data.finish import finish
+from limner.data.options import DataOptions
+from limner.data.packed import FORMAT, MANIFEST, Manifest, Pack, is_pack, open_pack
+from limner.data.part import RECORD, process
+from limner.data.plan import Peek, Plan
+from limner.data.pool import BreachFound, Progress, run_parts
+from limner.data.report import Report
+from limner.data.selection import narrowed, select
+from limner.data.sources import find, open_reader
+from limner.data.sources.base import Payload, Source, stamp_of
+from limner.data.worker import Job
+from limner.errors import UserError
+
+PEEKS, CLUSTER = 64, 8
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A source, the rows of it that are wanted, and their labels."""
+
+    source: Source
+    options: DataOptions
+    rows: np.ndarray
+    labels: dict[str, LabelColumn]
+    key: str
+
+
+def pack(
+    data: str | Path,
+    options: DataOptions | None = None,
+    out: str | Path | None = None,
+    progress: Progress | None = None,
+    workers: int | None = None,
+) -> Pack:
+    """The set as a pack: from the cache (or `out`) where it is there already, else scanned and decoded once.
+
+    `progress(done, total, what)` is called as it goes; `workers` processes decode, by default one a core. A run that was
+    killed is taken up where it stopped. Raises UserError for what is no set of pictures, and where a size is needed.
+    """
+    options = options or DataOptions()
+    if (ready := _ready_made(data, options)) is not None:
+        return ready
+    wanted = _wanted(data, options)
+    final = Path(out).expanduser() if out is not None else _place(wanted)
+    if (there := _reusable(final, wanted.key)) is not None:
+        return there
+    make_folder(final.parent)
+    with locked(final.parent / f".{final.name}.lock"):
+        if (there := _reusable(final, wanted.key)) is not None:
+            return there
+        report = _ingest(wanted, final, progress, workers, preview=False)
+    assert report.values["pack"]
+    return open_pack(final)
+
+
+def scan(
+    data: str | Path,
+    options: DataOptions | None = None,
+    progress: Progress | None = None,
+    workers: int | None = None,
+) -> Report:
+    """What the set is, with every picture decoded. Where its form is settled, the pack is made on the way and kept.
+
+    Pictures of several sizes or above 64 px, with no size given, are looked at and not kept.
+    """
+    options = options or DataOptions()
+    if (ready := _ready_made(data, options)) is not None:
+        return Report(ready.report)
+    wanted = _wanted(data, options)
+    final = _place(wanted)
+    if (there := _reusable(final, wanted.key)) is not None:
+        return Report(there.report)
+    make_folder(final.parent)
+    with locked(final.parent / f".{final.name}.lock"):
+        if (there := _reusable(final, wanted.key)) is not None:
+            return Report(there.report)
+        return _ingest(wanted, final, progress, workers, preview=True)
+
+
+def _ready_made(data: str | Path, options: DataOptions) -> Pack | None:
+    path = Path(data).expanduser()
+    if not is_pack(path):
+        return None
+    if options != DataOptions():
+        raise UserError(f"{str(data)!r} is packed already, so its size, labels and parts are fixed: leave those options out")
+    return open_pack(path)
+
+
+def _wanted(data: str | Path, options: DataOptions) -> Wanted:
+    source = find(data, options)
+    labels = label_columns(source, options)
+    rows = select(source, labels, options)
+    labels = narrowed(labels, rows, source, options)
+    # The file's name is part of the contents, the folder's is not: a set that moved keeps its pack.
+    key = stamp_of(f"{FORMAT} {source.kind} {source.stamp} {source.label_names}", msgspec.json.encode(options))
+    return Wanted(source, options, rows, labels, key)
+
+
+def _place(wanted: Wanted) -> Path:
+    plain = "".join(c if c.isalnum() or c in "-_." else "-" for c in wanted.source.name)[:60].strip(".") or "set"
+    return cache_folder() / "packs" / f"{plain}-{wanted.key[:16]}"
+
+
+def _reusable(final: Path, key: str) -> Pack | None:
+    """The pack at a place if it is of this source and these options; UserError for a folder that is no pack."""
+    if not final.exists():
+        return None
+    if not is_pack(final):
+        if final.is_dir() and not any(final.iterdir()):
+            return None
+        raise UserError(f"{str(final)!r} is there already and is not a packed set: choose another --out, or delete it")
+    try:
+        manifest = msgspec.json.decode((final / MANIFEST).read_bytes(), type=Manifest)
+        return open_pack(final) if manifest.key == key and manifest.format == FORMAT else None
+    except (msgspec.MsgspecError, UserError):
+        return None  # damaged, or of another version: made anew
+
+
+def _ingest(wanted: Wanted, final: Path, progress: Progress | None, workers: int | None, preview: bool) -> Report:
+    """Decodes under a plan; where a picture breaks it, widens it and starts again."""
+    reader = open_reader(wanted.source.kind, wanted.source.settings, wanted.source.places)
+    samples = list(reader.read(_spread(wanted.rows)))
+    peeks = [found for found in map(planning.peek, samples) if found is not None]
+    plan = planning.decide(peeks, wanted.options) if peeks else _blind(wanted.options)
+    while True:
+        if plan.preview and not preview:
+            raise planning.need_size(_sizes(peeks))
+        staging = _stage(wanted, plan, final)
+        try:
+            run_parts(staging, _seconds(samples, plan, len(wanted.rows)), workers, progress)
+        except BreachFound as breach:
+            shutil.rmtree(staging)
+            peeks.extend(_peek_row(reader, wanted.rows[breach.row]))
+            plan = _widened(plan, breach, wanted)
+            continue
+        report = finish(staging, wanted.source, wanted.options, wanted.rows, wanted.labels, plan, wanted.key, final, progress)
+        if plan.preview:
+            shutil.rmtree(staging)
+        else:
+            sync_folder(staging)
+            put_in_place(staging, final)
+        return report
+
+
+def _spread(rows: np.ndarray) -> np.ndarray:
+    """A few rows in clusters over the whole set: clusters, because neighbours are cheap to read together."""
+    if len(rows) <= PEEKS:
+        return rows
+    starts = np.linspace(0, len(rows) - CLUSTER, PEEKS // CLUSTER).astype(np.int64)
+    return rows[np.unique((starts[:, None] + np.arange(CLUSTER)).ravel())]
+
+
+def _blind(options: DataOptions) -> Plan:
+    """A plan where none of the pictures looked at could be opened: the rest will say why."""
+    return planning.decide([Peek(options.height_width or (1, 1), True, False)], options)
+
+
+def _peek_row(reader: Any, row: int) -> list[Peek]:
+    found = [planning.peek(payload) for payload in reader.read(np.array([row]))]
+    return [peek for peek in found if peek is not None]
+
+
+def _sizes(peeks: list[Peek]) -> dict[str, int]:
+    names = [f"{p.size[1]}x{p.size[0]}" for p in peeks]
+    return {name: names.count(name) for name in sorted(set(names), key=lambda n: -names.count(n))}
+
+
+def _widened(plan: Plan, breach: BreachFound, wanted: Wanted) -> Plan:
+    file = wanted.source.table["file"][int(wanted.rows[breach.row])].as_py()
+    if breach.kind == "size":
+        preview = planning.PREVIEW
+        return msgspec.structs.replace(plan, native=False, preview=True, height=preview, width=preview, crop="stretch")
+    if breach.kind == "deep":
+        raise UserError(f"depth 16 is for grey pictures, but {file!r} has colours: add --channels 1, or leave the depth at 8")
+    return msgspec.structs.replace(plan, channels={"colour": 3, "alpha": 4}[breach.kind])
+
+
+def _seconds(samples: list[Payload], plan: Plan, total: int) -> float:
+    """How long all of it should take in one process, from up to eight pictures or a quarter of a second."""
+    import time
+
+    start, tried = time.perf_counter(), 0
+    for sample in samples[:: max(1, len(samples) // 8)]:
+        process(iter([sample]), 1, plan, lambda number: None)
+        tried += 1
+        if time.perf_counter() - start > 0.25:
+            break
+    return (time.perf_counter() - start) / max(1, tried) * total
+
+
+def _stage(wanted: Wanted, plan: Plan, final: Path) -> Path:
+    """The folder that this very job is worked on in: a new one, or the one that a killed run left."""
+    plan_key = stamp_of(wanted.key, msgspec.json.encode(plan))[:12]
+    staging = final.parent / f".{final.name}.{plan_key}.partial"
+    count = len(wanted.rows)
+    size = max(1, min(1024, max(32, count // 16), (32 << 20) // plan.row_bytes))
+    job = msgspec.json.encode(
+        Job(kind=wanted.source.kind, settings=wanted.source.settings, plan=plan, edges=[*range(0, count, size), count])
+    )
+    if (staging / "job.json").exists() and (staging / "job.json").read_bytes() == job:
+        return staging
+    if staging.exists():
+        shutil.rmtree(staging)
+    make_folder(staging / "parts")
+    check_space(staging, count * (plan.row_bytes + 2 * RECORD.itemsize))
+    with (staging / "pixels.raw").open("wb") as file:
+        file.truncate(count * plan.row_bytes)
+    np.save(staging / "rows.npy", wanted.rows)
+    if wanted.source.places is not None:
+        write_arrow(staging / "places.arrow", wanted.source.places)
+    write_whole(staging / "job.json", job)
+    return staging
+
+
+def write_arrow(path: Path, table: pa.Table) -> None:
+    """A table as an Arrow file that can be memory-mapped."""
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table, max_chunksize=1 << 16)
+
+

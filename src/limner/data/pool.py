@@ -1,0 +1,194 @@
+"""Runs the parts of a staging folder, in this process or in several, and goes on where an earlier run stopped."""
+
+from __future__ import annotations
+
+import os
+import queue
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from limner.data.part import PartNote, part_files, part_is_done
+from limner.data.worker import Parts, read_job
+from limner.errors import UserError
+
+Progress = Callable[[int, int, str], None]
+WORTH_PROCESSES = 1.0  # seconds of work below which starting processes does not pay
+_TRIES = 3
+
+
+class BreachFound(Exception):
+    """A part met a picture that the plan has no room for."""
+
+    def __init__(self, note: PartNote, row: int) -> None:
+        super().__init__(note.breach)
+        self.kind, self.row = note.breach, row
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def run_parts(staging: Path, seconds: float, workers: int | None, progress: Progress | None) -> None:
+    """Decodes every part that is not done. `seconds`: what all of it is expected to take.
+
+    Raises BreachFound as soon as one is met, UserError when the disk is full.
+    """
+    job = read_job(staging)
+    edges, total = job.edges, job.edges[-1]
+    todo = [
+        number
+        for number in range(len(edges) - 1)
+        if not part_is_done(staging, number, edges[number], edges[number + 1] - edges[number], job.plan)
+    ]
+    done = total - sum(edges[n + 1] - edges[n] for n in todo)
+
+    def finished(number: int) -> None:
+        nonlocal done
+        note = msgspec.json.decode(part_files(staging, number)[1].read_bytes(), type=PartNote)
+        if note.breach:
+            raise BreachFound(note, edges[number] + note.breach_row)
+        done += edges[number + 1] - edges[number]
+        if progress:
+            progress(done, total, "decoding")
+
+    count = min(workers or cores(), len(todo))
+    share = seconds * (total - done) / max(total, 1)
+    if count <= 1 or (workers is None and share < WORTH_PROCESSES):
+        _run_here(staging, todo, finished)
+    else:
+        _run_there(staging, todo, count, finished)
+
+
+def _run_here(staging: Path, todo: list[int], finished: Callable[[int], None]) -> None:
+    parts = Parts(staging)
+    for number in todo:
+        try:
+            parts.decode(number)
+        except OSError as error:
+            raise UserError(f"packing stopped: {error.strerror or error} (writing to {str(staging.parent)!r})") from error
+        finished(number)
+
+
+def _run_there(staging: Path, todo: list[int], count: int, finished: Callable[[int], None]) -> None:
+    waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
+    results: queue.SimpleQueue[int | BaseException] = queue.SimpleQueue()
+    for number in todo:
+        waiting.put(number)
+    workers = [_Worker(staging, i) for i in range(count)]
+    threads = [threading.Thread(target=w.serve, args=(waiting, results), daemon=True) for w in workers]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in todo:
+            result = results.get()
+            if isinstance(result, BaseException):
+                raise result
+            finished(result)
+    finally:
+        for worker in workers:
+            worker.stop()
+        for thread in threads:
+            thread.join()
+
+
+class _Worker:
+    """One decoding process, started anew when a picture crashes it; that picture is then set aside."""
+
+    def __init__(self, staging: Path, number: int) -> None:
+        self.staging = staging
+        self.place = staging / f"worker-{number}.at"
+        self.errors = staging / f"worker-{number}.log"
+        self.process: subprocess.Popen[bytes] | None = None
+        self.stopping = False
+
+    def serve(self, waiting: queue.SimpleQueue[int], results: queue.SimpleQueue[int | BaseException]) -> None:
+        try:
+            while not self.stopping:
+                try:
+                    number = waiting.get_nowait()
+                except queue.Empty:
+                    return
+                self._decode(number)
+                results.put(number)
+        except BaseException as error:  # handed to the thread that waits for results
+            results.put(error)
+
+    def _decode(self, number: int) -> None:
+        skip: dict[int, str] = {}
+        tries = 0
+        while not self._ask(number, skip):
+            if self.stopping:
+                raise InterruptedError("packing was stopped")
+            blamed = int.from_bytes(self.place.read_bytes(), "little", signed=True)
+            code = self._end()
+            if code > 0:
+                lines = self.errors.read_text(errors="replace").strip().splitlines() or [f"exit code {code}"]
+                raise UserError(f"packing stopped: {lines[-1].strip()} (working in {str(self.staging.parent)!r})")
+            if blamed >= 0 and blamed not in skip:
+                skip[blamed] = f"decoding it crashed (signal {-code})"
+            else:
+                tries += 1
+                if tries >= _TRIES:
+                    raise UserError(f"packing stopped: the decoding process was killed {tries} times (signal {-code})")
+
+    def _ask(self, number: int, skip: dict[int, str]) -> bool:
+        if self.process is None:
+            self._start()
+        assert self.process is not None and self.process.stdin is not None and self.process.stdout is not None
+        try:
+            self.process.stdin.write(msgspec.json.encode({"part": number, "skip": skip}) + b"\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            return False
+        return self.process.stdout.readline() == b"%d\n" % number
+
+    def _start(self) -> None:
+        self.place.write_bytes((-1).to_bytes(8, "little", signed=True))
+        environment = dict(os.environ, OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
+        environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+        with self.errors.open("wb") as errors:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "limner.data.worker", str(self.staging), str(self.place)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                env=environment,
+                start_new_session=True,  # Ctrl-C reaches the caller, who ends its workers
+            )
+
+    def _end(self) -> int:
+        assert self.process is not None
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                try:
+                    pipe.close()
+                except BrokenPipeError:
+                    continue
+        code = self.process.wait()
+        self.process = None
+        return code
+
+    def stop(self) -> None:
+        self.stopping = True
+        process = self.process
+        if process is not None:
+            process.kill()
+            process.wait()
+
+
+def estimate(decode: Callable[[int], None], numbers: list[int], total: int) -> float:
+    """Seconds that `total` items will take, from a few of them."""
+    start, tried = time.perf_counter(), 0
+    for number in numbers:
+        decode(number)
+        tried += 1
+        if time.perf_counter() - start > 0.3:
+            break
+    return (time.perf_counter() - start) * total / max(tried, 1)

@@ -1,0 +1,109 @@
+"""What every source of pictures hands over: a table of candidates, and a reader that works in any process."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+
+TRAIN, TEST, VALIDATION = "train", "test", "validation"
+SPLIT_NAMES = {
+    "train": TRAIN,
+    "training": TRAIN,
+    "test": TEST,
+    "testing": TEST,
+    "t10k": TEST,
+    "val": VALIDATION,
+    "valid": VALIDATION,
+    "validation": VALIDATION,
+    "dev": VALIDATION,
+}
+
+FILE, SPLIT = "file", "split"  # reserved columns of every table
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """In place of a picture: why its bytes could not be had."""
+
+    reason: str
+
+
+Payload = bytes | np.ndarray | Unreadable
+"""An encoded file; or pixels (H, W) or (H, W, C), uint8 or uint16; or the reason that there are none."""
+
+
+class Reader(Protocol):
+    """Reads pictures of a source. Made anew in each process from `settings` and `places`."""
+
+    def read(self, rows: np.ndarray) -> Iterator[Payload]:
+        """One payload for each of these rows of the table (int64, ascending), in order."""
+        ...
+
+
+@dataclass(frozen=True)
+class Source:
+    """A set of candidates that nothing has been decoded of.
+
+    kind           which reader reads it: a key of `limner.data.sources.READERS`
+    name           a short name for people and for the cache
+    layout         how the pictures were found, for people
+    table          one row a candidate: `file`, perhaps `split`, and every column of metadata
+    settings       what the reader needs besides, as plain values
+    places         where the reader finds each candidate: a table of as many rows
+    stamp          changes whenever the source's contents change
+    label_names    names behind integer labels, by column
+    label_column   the column that gives the classes when nobody names one
+    caption_column the column that gives captions when nobody names one
+    """
+
+    kind: str
+    name: str
+    layout: str
+    table: pa.Table
+    settings: dict[str, Any]
+    stamp: str
+    places: pa.Table | None = None
+    label_names: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    label_column: str | None = None
+    caption_column: str | None = None
+    set_aside: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return self.table.num_rows
+
+
+def stamp_of(*parts: Iterable[int] | str | bytes | np.ndarray | pa.Array | pa.ChunkedArray) -> str:
+    """A hash over strings, numbers, arrays and Arrow columns, without making an object of each value."""
+    digest = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, str):
+            digest.update(part.encode("utf-8", "surrogatepass"))
+        elif isinstance(part, bytes):
+            digest.update(part)
+        elif isinstance(part, np.ndarray):
+            digest.update(np.ascontiguousarray(part).data)
+        elif isinstance(part, pa.Array | pa.ChunkedArray):
+            chunks = part.chunks if isinstance(part, pa.ChunkedArray) else [part]
+            for chunk in chunks:
+                digest.update(pa.record_batch([chunk], [""]).serialize())
+        else:
+            digest.update(repr(list(part)).encode())
+        digest.update(b"\x1f")
+    return digest.hexdigest()[:32]
+
+
+def numbered(count: int, prefix: str = "") -> pa.ChunkedArray:
+    """Names for pictures that come without one: their number in the source."""
+    width = len(str(max(count - 1, 0)))
+    step = 1_000_000
+    chunks = [
+        pa.array([f"{prefix}{i:0{width}d}" for i in range(at, min(at + step, count))], pa.large_string())
+        for at in range(0, count, step)
+    ]
+    return pa.chunked_array(chunks, pa.large_string())

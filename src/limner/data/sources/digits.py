@@ -1,0 +1,47 @@
+"""The built-in set `digits`: scikit-learn's 1,797 handwritten digits, 8x8 grey (E. Alpaydin and C. Kaynak, UCI)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from limner.data.options import DataOptions
+from limner.data.sources.base import FILE, Payload, Source, numbered
+from limner.errors import MissingExtra
+
+
+def _load() -> tuple[np.ndarray, np.ndarray]:
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError as error:
+        raise MissingExtra("scikit-learn", "photos", "the built-in set 'digits'") from error
+    found = load_digits()
+    return np.rint(found.images * (255 / 16)).astype(np.uint8), found.target
+
+
+def open_digits(count: int | None, options: DataOptions) -> Source:
+    """1,797 digits with ten classes; values 0..16 are stretched to 0..255."""
+    pixels, target = _load()
+    return Source(
+        kind="digits",
+        name="digits",
+        layout="built-in: handwritten digits of scikit-learn",
+        table=pa.table({FILE: numbered(len(pixels), "digit "), "label": pa.array(target)}),
+        settings={},
+        stamp="digits-1",
+        label_names={"label": tuple("0123456789")},
+        label_column="label",
+    )
+
+
+class DigitsReader:
+    """Reads the digits that scikit-learn ships."""
+
+    def __init__(self, settings: dict[str, Any], places: pa.Table | None) -> None:
+        self.pixels = _load()[0]
+
+    def read(self, rows: np.ndarray) -> Iterator[Payload]:
+        yield from self.pixels[rows]

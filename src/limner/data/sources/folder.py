@@ -1,0 +1,140 @@
+"""A folder of pictures, or one picture file."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from limner.data.options import DataOptions
+from limner.data.sources import layout
+from limner.data.sources.base import Payload, Source, Unreadable, stamp_of
+from limner.data.sources.tree import Columns, Tree, hidden
+from limner.errors import UserError
+
+
+def open_folder(root: Path, options: DataOptions) -> Source:
+    """Lists `root` without opening a picture. Raises UserError where there is no file at all."""
+    tree, sizes, set_aside, stamp = walk(root)
+    if not len(tree.paths):
+        raise UserError(f"the folder {str(root)!r} holds no files: give a folder, an archive or a built-in set of pictures")
+    found = layout.interpret(tree, options)
+    return Source(
+        kind="folder",
+        name=root.resolve().name or "root",
+        layout=found.layout,
+        table=found.table,
+        settings={"root": str(root.resolve())},
+        stamp=stamp,
+        places=found.places.select(["path"]),
+        label_column=found.label_column,
+        caption_column=found.caption_column,
+        set_aside=tuple(set_aside) + found.set_aside,
+        notes=found.notes,
+    )
+
+
+def open_single(path: Path, options: DataOptions) -> Source:
+    """One picture file as a set of one."""
+    state = path.stat()
+    table = pa.table({"file": pa.array([path.name], pa.large_string())})
+    return Source(
+        kind="folder",
+        name=path.stem,
+        layout="one picture",
+        table=table,
+        settings={"root": str(path.resolve().parent)},
+        stamp=stamp_of(path.name, [state.st_size, state.st_mtime_ns]),
+        places=pa.table({"path": pa.array([os.fsencode(path.name)], pa.large_binary())}),
+    )
+
+
+def walk(root: Path) -> tuple[Tree, np.ndarray, list[tuple[str, str]], str]:
+    """Every file below `root`: links are followed once, loops and special files are not.
+
+    Returns the tree, sizes in bytes, what is set aside with reasons, and a stamp over names, sizes and times.
+    """
+    columns = Columns(path=pa.large_binary(), size=pa.int64(), time=pa.int64())
+    aside: list[tuple[str, str]] = []
+    top = os.fsencode(root)
+    stack = [b""]
+    seen: set[tuple[int, int]] = set()
+    while stack:
+        relative = stack.pop()
+        where = os.path.join(top, relative) if relative else top
+        try:
+            state = os.stat(where)
+            if (state.st_dev, state.st_ino) in seen:
+                aside.append((text(relative), "a loop of links, or a folder that was read already"))
+                continue
+            seen.add((state.st_dev, state.st_ino))
+            with os.scandir(where) as entries:
+                for entry in entries:
+                    _visit(entry, relative, columns, stack, aside)
+        except OSError as error:
+            if not relative:
+                raise UserError(f"cannot read the folder {str(root)!r}: {error.strerror}") from error
+            aside.append((text(relative), f"cannot be read ({error.strerror})"))
+        stack.sort(reverse=True)  # which name of a folder reached twice is kept must not depend on the disk's order
+    table = columns.table()
+    table = table.take(pc.sort_indices(table["path"]))
+    stamp = stamp_of(table["path"], table["size"], table["time"])
+    empty = pc.equal(table["size"], 0)
+    aside.extend((text(path), "empty file") for path in table["path"].filter(empty).to_pylist())
+    table = table.filter(pc.invert(empty))
+    try:
+        paths = table["path"].cast(pa.large_string())
+    except pa.ArrowInvalid:  # names that are not UTF-8
+        paths = pa.chunked_array([pa.array([text(p.as_py()) for p in table["path"]], pa.large_string())])
+    raw = table["path"]
+
+    def load(i: int) -> bytes:
+        return Path(os.fsdecode(os.path.join(top, raw[i].as_py()))).read_bytes()
+
+    return Tree(paths, table.select(["path"]), load), table["size"].to_numpy(), aside, stamp
+
+
+def _visit(
+    entry: os.DirEntry[bytes], relative: bytes, columns: Columns, stack: list[bytes], aside: list[tuple[str, str]]
+) -> None:
+    if hidden(os.fsdecode(entry.name)):
+        return
+    path = relative + b"/" + entry.name if relative else entry.name
+    try:
+        state = entry.stat()
+    except OSError as error:
+        aside.append((text(path), "a link to nothing" if entry.is_symlink() else f"cannot be read ({error.strerror})"))
+        return
+    if stat.S_ISDIR(state.st_mode):
+        stack.append(path)
+    elif stat.S_ISREG(state.st_mode):
+        columns.add(path=path, size=state.st_size, time=state.st_mtime_ns)
+    else:
+        aside.append((text(path), "not a regular file"))
+
+
+def text(path: bytes) -> str:
+    """A path for people: what is not UTF-8 is shown as such."""
+    return path.decode("utf-8", "replace")
+
+
+class FolderReader:
+    """Reads files below `settings['root']`."""
+
+    def __init__(self, settings: dict[str, Any], places: pa.Table | None) -> None:
+        assert places is not None
+        self.root, self.paths = os.fsencode(settings["root"]), places["path"]
+
+    def read(self, rows: np.ndarray) -> Iterator[Payload]:
+        for path in self.paths.take(pa.array(rows)):
+            try:
+                with open(os.path.join(self.root, path.as_py()), "rb", buffering=0) as file:
+                    yield file.read()
+            except OSError as error:
+                yield Unreadable(f"cannot be read ({error.strerror})")
