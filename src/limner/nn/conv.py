@@ -1,11 +1,13 @@
-"""Convolutional pieces: how a size is reached by doubling, padding and cropping, how many channels it has there."""
+"""Convolutional pieces: how a size is reached by doubling, padding and cropping, residual blocks."""
 
 from __future__ import annotations
 
 import math
 
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
+
+from limner.nn.norm import NormName, norm
 
 
 def pyramid(height: int, width: int, smallest: int = 4) -> tuple[tuple[int, int], int]:
@@ -36,3 +38,25 @@ def padded(x: Tensor, height: int, width: int) -> Tensor:
 def channels(width: int, widest: int, levels: int) -> list[int]:
     """Channels at each resolution from the picture's own inwards: doubled at each halving, never more than `widest`."""
     return [min(width * 2**level, widest) for level in range(levels + 1)]
+
+
+class ResidualBlock(nn.Module):
+    """x + f(x) with f twice normalisation, SiLU and a 3x3 convolution (He et al. 2016, 1603.05027); starts as x."""
+
+    def __init__(self, width: int, normalisation: NormName = "layer") -> None:
+        super().__init__()
+        last = nn.Conv2d(width, width, 3, 1, 1)
+        nn.init.zeros_(last.weight)
+        self.layers = nn.Sequential(
+            norm(normalisation, width),
+            nn.SiLU(),
+            nn.Conv2d(width, width, 3, 1, 1),
+            norm(normalisation, width),
+            nn.SiLU(),
+            last,
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, width, H, W) to the same shape."""
+        change: Tensor = self.layers(x)
+        return x + change

@@ -95,7 +95,7 @@ class Painter(nn.Module):
         self.size = spec.height, spec.width
         self.start, levels = pyramid(*self.size)
         widths = channels(config.width, config.widest, levels - 1)[::-1]
-        self.wanted = (config.latent,)
+        self.wanted: tuple[int, ...] = (config.latent,)
         self.encode: nn.Module | None = None
         if config.code == "encoded":
             self.wanted = (1, self.start[0] * 2**levels, self.start[1] * 2**levels)
@@ -148,7 +148,8 @@ class Critic(nn.Module):
         self.layers = nn.Sequential(*layers)
         self.score = nn.Linear((widths[-1] + joined) * math.prod(start), 1)
         initialise(self)
-        for table in self.inner.tables if self.inner else ():
+        for table in self.inner.tables.children() if self.inner else ():
+            assert isinstance(table, nn.Embedding)
             nn.init.normal_(table.weight, 0.0, 0.02)
 
     def forward(self, x: Tensor, labels: Tensor | None) -> Tensor:
@@ -181,8 +182,9 @@ def initialise(network: nn.Module) -> None:
             nn.init.normal_(part.weight, 0.0, 0.02)
         elif isinstance(part, BatchNorm) and part.weight is not None:
             nn.init.normal_(part.weight, 1.0, 0.02)
-        if getattr(part, "bias", None) is not None:
-            nn.init.zeros_(part.bias)
+        bias = getattr(part, "bias", None)
+        if bias is not None:
+            nn.init.zeros_(bias)
 
 
 class DCGAN(api.Generator, api.Conditions, api.Critiques):
