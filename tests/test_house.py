@@ -41,11 +41,13 @@ ARROWS: dict[str, set[str]] = {
     "data": GROUND,
     "provenance": {"errors"},
     "pictures": {"errors", "storage", "data", "provenance"},
+    # Python files that a user brings along
+    "own": {"errors", "storage", "data"},
     # noise to pictures: pure solvers, and the one function that has a generator paint
     "samplers": GROUND | {"api", "noising", "data"},
     # one method, one file; a recipe is a complete configuration of one
-    "families": GROUND | {"api", "nn", "losses", "noising", "samplers"},
-    "recipes": GROUND | {"api", "families"},
+    "families": GROUND | {"api", "nn", "losses", "noising", "samplers", "own"},
+    "recipes": GROUND | {"api", "families", "nn", "own"},
     # a run's folder; through the table of names it turns a saved config into its generator
     "runs": GROUND | {"api", "families", "data", "provenance", "pictures"},
     # what is done with a generator, whichever it is: never a family, never one another
