@@ -42,10 +42,19 @@ class Optimiser(Options):
 
 
 class Augment(Options):
-    """What is done to training pictures at random. Off unless a recipe or the user asks for it."""
+    """What may happen to a training picture at random. Off unless a recipe or a person asks for it.
 
-    flip: bool = False
-    shift: Count = 0
+    Attributes:
+        flip: mirror left and right, with this probability (0.5 is usual; wrong for writing).
+        shift: move by up to this share of the side in each direction, whole pixels, edges repeated.
+        crop: cut out down to this share of the sides (1: nothing) and scale back.
+        turn: rotate by up to so many degrees, edges repeated.
+    """
+
+    flip: Fraction = 0.0
+    shift: Annotated[float, Meta(ge=0, le=0.5)] = 0.0
+    crop: Annotated[float, Meta(ge=0.1, le=1)] = 1.0
+    turn: Annotated[float, Meta(ge=0, le=180)] = 0.0
 
 
 class Training(Options):

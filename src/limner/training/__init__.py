@@ -1,1 +1,167 @@
-"""The one loop, and what it stands on: engine, optimisers, averages, checkpoints, monitors."""
+"""Training: one loop for any generator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from limner import storage
+from limner.config import Config, dumps
+from limner.errors import UserError
+from limner.runs import CONFIG, JOURNAL, RunFolder
+from limner.training.card import write_card
+from limner.training.loop import Interruptible, Observer, Trainer
+from limner.training.observers import Grids, Line, Metrics, Scores
+from limner.training.plan import Plan
+from limner.training.processes import Processes
+from limner.training.resolve import Build, Demand, Trial, compile_parts, resolve
+
+__all__ = ["Outcome", "Trial", "estimate", "extend", "resolve", "train"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a training ended."""
+
+    step: int
+    reason: str
+    finished: bool
+    score: float | None
+
+
+def train(
+    config: Config,
+    pack: Any,
+    folder: RunFolder,
+    build: Build,
+    *,
+    score: Callable[[np.ndarray], Mapping[str, float]] | None = None,
+    observers: tuple[Observer, ...] = (),
+    say: Callable[[str], None] | None = None,
+    quiet: bool = False,
+    tensorboard: bool = False,
+) -> Outcome:
+    """Train in `folder`, from the start or from its newest checkpoint.
+
+    Args:
+        config: complete; what is "auto" in it is measured if the folder has no config yet, else the folder's is used.
+        pack: the packed pictures. build: config to generator with fresh weights.
+        score: uint8 pictures (n, H, W, C) to numbers, "kid" among them; picks the best weights. None: the last are kept.
+        say: takes lines for the user; `quiet` silences the live line.
+
+    Raises:
+        UserError: diverged too often, not enough memory, the disk is full.
+    """
+    line = Line()
+    say = say or (line.say if not quiet else lambda text: None)
+    processes = Processes.join(config.train.device)
+    if (folder / CONFIG).exists():
+        config = folder.config
+        torch.set_num_threads(config.train.threads)
+    else:
+        config = resolve(config, pack, build, say, processes)
+        storage.write_file(folder / CONFIG, dumps(config))
+    storage.remove_leftovers(folder.path)
+    model = build(config).to(config.train.device)
+    if config.train.compile == "on":
+        compile_parts(model)
+    metrics = Metrics(tensorboard)
+    watching: list[Observer] = [metrics, Grids(say)]
+    if not quiet:
+        watching.append(line)
+    if score is not None and len(pack.validation):
+        watching.append(Scores(score, metrics, say))
+    trainer = Trainer(config, model, pack, folder, [*watching, *observers], processes, say)
+    if trainer.plan.entries and _finished(folder):
+        return _outcome(folder)
+    folder.write_status(state="running", step=0)
+    try:
+        with Interruptible(trainer):
+            reason = trainer.run()
+    except UserError as error:
+        _write_status(folder, trainer, "failed", str(error))
+        raise
+    state = "interrupted" if trainer.stop else "finished"
+    _write_status(folder, trainer, state, reason)
+    write_card(folder)
+    storage.write_manifest(folder.path)
+    return _outcome(folder)
+
+
+def extend(folder: RunFolder, seconds: float | None = None, steps: int | None = None) -> Config:
+    """Give a run more time or steps: the plan goes on from where it stood, at the share that is now done."""
+    import msgspec
+
+    config, status = folder.config, folder.status
+    step, spent = int(status.get("step", 0)), float(status.get("seconds", 0.0))
+    if not step:
+        raise UserError(f"{folder.path} has nothing to extend yet: train it first")
+    plan = Plan.read(folder / JOURNAL)
+    if seconds is not None:
+        train = msgspec.structs.replace(config.train, budget=spent + seconds, steps=None, plan=())
+        more, fraction = max(1, int(step * seconds / max(spent, 1e-9))), spent / (spent + seconds)
+    else:
+        assert steps is not None, "either seconds or steps"
+        train = msgspec.structs.replace(config.train, steps=step + steps, budget=None, plan=())
+        more, fraction = steps, step / (step + steps)
+    plan.decide(step, step + more, fraction)
+    config = msgspec.structs.replace(config, train=train)
+    storage.write_file(folder / CONFIG, dumps(config))
+    folder.write_status(**{**status, "state": "extended"})
+    return config
+
+
+def estimate(config: Config, pack: Any, build: Build, say: Callable[[str], None]) -> dict[str, Any]:
+    """What a training would cost: parameters, peak memory, pictures a second, seconds, steps, disk."""
+    config = resolve(config, pack, build, say)
+    demand = Demand.measure(config, pack, build)
+    seconds = Trial(config, pack, build).seconds()
+    train = config.train
+    steps = train.steps if train.steps is not None else max(1, int((train.budget or 0.0) / seconds))
+    checkpoint = 4 * demand.parameters * 4
+    return {
+        "recipe": config.recipe,
+        "parameters": demand.parameters,
+        "peak_bytes": demand.bytes(train.batch),
+        "batch": train.batch,
+        "pictures_per_second": round(train.batch / seconds, 1),
+        "steps": steps,
+        "seconds": round(train.budget if train.budget is not None else steps * seconds, 1),
+        "epochs": round(steps * train.batch / max(1, len(pack.train)), 2),
+        "disk_bytes": (train.keep + 1) * checkpoint,
+        "precision": train.precision,
+        "layout": train.layout,
+    }
+
+
+def _finished(folder: RunFolder) -> bool:
+    return folder.status.get("state") == "finished"
+
+
+def _outcome(folder: RunFolder) -> Outcome:
+    status = folder.status
+    return Outcome(status["step"], status["reason"], status["state"] == "finished", status.get("score"))
+
+
+def _write_status(folder: RunFolder, trainer: Trainer, state: str, reason: str) -> None:
+    best = trainer.best
+    weights = f"the average after step {trainer.step:,}, the last"
+    if best is not None and state == "finished":
+        last = " (the last)" if best.step == trainer.step else ""
+        weights = f"the average after step {best.step:,}{last}, the best on the validation slice"
+    folder.write_status(
+        **{
+            "state": state,
+            "reason": reason,
+            "step": trainer.step,
+            "seconds": round(trainer.clock.seconds, 2),
+            "score": best.score if best else None,
+            "best_step": best.step if best else None,
+            "weights": weights,
+            "scores": trainer.scores,
+        }
+    )

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from limner.config import Training
 from limner.training.plan import Plan
 
+GUESSED_SECONDS_PER_STEP = 0.1
+
 CHECKPOINT_SECONDS = 60.0
 """A run loses at most about this much to a kill."""
 
@@ -68,23 +70,22 @@ class Planner:
     def __init__(self, plan: Plan, clock: Clock, train: Training) -> None:
         self.plan, self.clock, self.train = plan, clock, train
         self.reserve = 0.0
-        self._first_step = 0
+        self._taken = 0
         self._next = 0.0
 
-    def begin(self, step: int, seconds_per_step: float | None = None) -> None:
-        """Make sure that there is an entry at step 0; `seconds_per_step` as measured, where time is the budget."""
-        self._first_step = step
+    def begin(self) -> None:
+        """Make sure that there is an entry at step 0."""
         if self.plan.entries:
             return
-        for first, total, fraction in self.train.plan:
-            self.plan.decide(first, total, fraction)
-        if self.plan.entries:
-            return
-        if self.train.steps is not None:
+        if self.train.plan:
+            for step, total, fraction in self.train.plan:
+                self.plan.decide(step, total, fraction)
+        elif self.train.steps is not None:
             self.plan.decide(0, self.train.steps)
-            return
-        assert self.train.budget is not None, "resolve() leaves steps or a budget"
-        self.plan.decide(0, max(1, int(self.train.budget / (seconds_per_step or 0.1))))
+        else:
+            assert self.train.budget is not None, "resolve() leaves steps or a budget"
+            # A first guess that the clock mends after three steps.
+            self.plan.decide(0, max(10, int(self.train.budget / GUESSED_SECONDS_PER_STEP)))
 
     def replan(self, step: int) -> None:
         """Bring the plan's end into line with the clock, at about fifty moments of the budget.
@@ -92,17 +93,18 @@ class Planner:
         Entries that a killed process has logged beyond `step` are replayed, never decided again.
         """
         budget = self.train.budget
+        self._taken += 1
         if budget is None or self.train.plan or self.plan.decided(step):
             return
-        seconds, done = self.clock.seconds, step - self._first_step
+        seconds = self.clock.seconds
         left = budget - self.reserve - seconds
         if left <= 0:
             self.plan.decide(step, step)
             return
-        if seconds < self._next or done < 3:
+        if seconds < self._next or self._taken < 3:
             return
         self._next = seconds + max(0.01, min(0.02 * budget, 0.25 * left))
-        share_of_steps = self.clock.stepping / max(self.clock.here, 1e-9)
-        total = step + max(1, int(left * share_of_steps / (self.clock.stepping / done)))
+        share_of_steps = self.clock.stepping / self.clock.here
+        total = step + max(1, int(left * share_of_steps / (self.clock.stepping / self._taken)))
         if abs(total - self.plan.total(step)) > 0.01 * (total - step) or total - step < 20:
             self.plan.decide(step, total)

@@ -93,6 +93,7 @@ class Trainer:
         self.step, self.tries = 0, 0
         self.best: Best | None = None
         self.scores: list[tuple[int, float]] = []
+        self.smooth: dict[str, float] = {}
         self.plan = Plan.read(folder / JOURNAL)
         self.clock = Clock()
         self.planner = Planner(self.plan, self.clock, config.train)
@@ -102,7 +103,7 @@ class Trainer:
         """Train until the plan's end or until asked to stop. Returns the reason for stopping."""
         model, observers = self.model, self.observers
         self._start()
-        while self.step < self.plan.total(self.step) and self.stop is None:
+        while not self.ended and self.stop is None:
             progress = self.progress(self.step)
             try:
                 record = self._take(progress)
@@ -112,12 +113,19 @@ class Trainer:
             model.after_step(progress)
             self.step += 1
             self.average.update(self.step)
+            self._smooth(record)
             with self.clock.aside():
                 for observer in observers:
                     observer.after_step(self, record)
                 self._checkpoint_when_due()
             self.planner.replan(self.step)
         return self._finish()
+
+    def _smooth(self, record: Record) -> None:
+        # Kept in checkpoints, so that what is reported does not depend on where a run was interrupted.
+        for name, value in record.values().items():
+            weight = max(0.02, 1.0 / self.step)
+            self.smooth[name] = value + (1.0 - weight) * (self.smooth.get(name, value) - value)
 
     def _take(self, progress: Progress) -> Record:
         """One step: every phase whose turn it is."""
@@ -164,34 +172,43 @@ class Trainer:
             "tries": self.tries,
             "best": None if self.best is None else [self.best.step, self.best.score],
             "scores": self.scores,
+            "smooth": self.smooth,
         }
         state = checkpoints.Checkpoint(self.step, tensors, plain)
         path = checkpoints.save(self.folder.checkpoints, state, self.config.train.keep)
-        if self.best is None and self.step:
-            self.write_weights(self.folder / WEIGHTS)
+        if self.step:
+            self._write_weights(self.folder / WEIGHTS)
         return path
 
-    def write_weights(self, path: Path) -> None:
-        """The averaged weights as a file that is ready to sample."""
-        storage.write_file(path, save({name: value.contiguous() for name, value in self.average.state().items()}))
-
     def scored(self, score: float) -> None:
-        """Take in a score of the averaged weights on the validation slice; the lowest one's weights are kept.
+        """Take in a score of the averaged weights on the validation slice (lower is better); keeps the best weights.
 
         The last weights are preferred to older ones unless those are clearly better: a score is a noisy thing.
         """
-        last = round(self.plan.fraction(self.step), 6) >= 1.0
-        slack = 1.05 if last else 1.0
+        slack = 1.05 if self.ended else 1.0
         self.scores.append((self.step, score))
         if self.best is None or score <= slack * self.best.score:
             self.best = Best(self.step, score)
-            self.write_weights(self.folder / WEIGHTS)
+            self._write_weights(self._best_weights)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the plan's end is reached."""
+        return self.step >= self.plan.total(self.step)
+
+    @property
+    def _best_weights(self) -> Path:
+        return self.folder.checkpoints / "best.safetensors"
+
+    def _write_weights(self, path: Path) -> None:
+        storage.write_file(path, save({name: value.contiguous() for name, value in self.average.state().items()}))
 
     def _start(self) -> None:
         found = checkpoints.newest(self.folder.checkpoints, self.warn)
         if found is not None:
             self._load(found)
-        self.planner.begin(self.step)
+            self.clock.seconds_before = found.plain["seconds"]
+        self.planner.begin()
         self.clock.start()
         if found is None:
             self.model.start(self.feed.batch(self.stages[0], self.stages[0].phases[0], 0, 0))
@@ -207,7 +224,7 @@ class Trainer:
         self.step, self.tries = found.step, found.plain["tries"]
         self.best = Best(*found.plain["best"]) if found.plain["best"] else None
         self.scores = [(int(step), float(score)) for step, score in found.plain["scores"]]
-        self.clock.seconds_before = found.plain["seconds"]
+        self.smooth = dict(found.plain["smooth"])
 
     def _roll_back(self, fault: NotFinite) -> None:
         tries = self.tries + 1
@@ -216,12 +233,9 @@ class Trainer:
                 f"training diverged {tries} times, last: {fault}; the last good weights are kept - "
                 f"start again with a lower rate (--set rate=...) or --precision float32"
             )
-        seconds = self.clock.seconds
         found = checkpoints.newest(self.folder.checkpoints, self.warn)
         assert found is not None, "there is a checkpoint from step 0 on"
         self._load(found)
-        self.clock.seconds_before = seconds
-        self.clock.start()
         self.tries = tries
         self.engine.rate_scale *= 0.5
         self.warn(f"{fault}: back to step {self.step} with half the learning rate (try {tries})")
@@ -235,11 +249,12 @@ class Trainer:
             self.clock.checkpointed(time.monotonic() - began)
 
     def _finish(self) -> str:
-        reason = self.stop or "the plan's end was reached"
         for observer in self.observers:
             observer.end(self)
         self.checkpoint()
-        return reason
+        if self.stop is None and self.best is not None and self.best.step != self.step:
+            storage.write_file(self.folder / WEIGHTS, self._best_weights.read_bytes())
+        return self.stop or "the plan's end was reached"
 
 
 class Interruptible:

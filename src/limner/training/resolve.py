@@ -1,0 +1,297 @@
+"""What is left on "auto" is measured once, at the first start, and written into the config for good."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import psutil
+import torch
+from torch import Tensor
+
+from limner import storage
+from limner.api import Generator
+from limner.config import Config, Training, to_dict
+from limner.data.cache import cache_folder
+from limner.draws import seed_of
+from limner.errors import UserError
+from limner.training.engine import Engine
+from limner.training.feed import Feed
+from limner.training.processes import Processes
+
+Build = Callable[[Config], Generator]
+Say = Callable[[str], None]
+
+SHORT = 300
+"""Trainings of fewer steps than this are not worth measuring the machine for."""
+
+LONG_SECONDS = 1200.0
+"""Compilation costs a minute or more; it is only tried where at least this much time lies ahead."""
+
+PARITY_COSINE, PARITY_LOSS = 0.999, 0.02
+
+
+def resolve(config: Config, pack: Any, build: Build, say: Say, processes: Processes | None = None) -> Config:
+    """The config with nothing left open: device, threads, batch, steps or budget, precision, layout, compilation.
+
+    Raises:
+        UserError: no such device, or predicted memory beyond the machine's.
+    """
+    processes = processes or Processes()
+    train = config.train
+    device = pick_device(train.device)
+    threads = train.threads or max(1, torch.get_num_threads())
+    torch.set_num_threads(threads)
+    train = msgspec.structs.replace(train, device=device, threads=threads)
+    if train.epochs is not None:
+        steps = max(1, round(train.epochs * len(pack.train) / train.batch))
+        train = msgspec.structs.replace(train, steps=steps, epochs=None)
+    config = msgspec.structs.replace(config, train=train)
+    demand = Demand.measure(config, pack, build)
+    demand.refuse_if_too_large(train.batch // processes.world)
+    if "auto" in (train.precision, train.layout, train.compile):
+        train = _probed(config, pack, build, say)
+    resolved = {
+        **machine(),
+        "processes": processes.world,
+        "global_batch": train.batch,
+        "parameters": demand.parameters,
+        "predicted_bytes": demand.bytes(train.batch // processes.world),
+    }
+    return msgspec.structs.replace(config, train=train, resolved=resolved)
+
+
+def pick_device(name: str) -> str:
+    """The device of that name, or the best there is for "auto"."""
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        return "cuda" if there["cuda"] else "mps" if there["mps"] else "cpu"
+    if name.split(":")[0] not in there:
+        raise UserError(f"unknown device {name!r}: choose auto, cpu, cuda or mps")
+    if not there[name.split(":")[0]]:
+        raise UserError(f"device {name!r} is not available on this machine: choose --device cpu")
+    return name
+
+
+def machine() -> dict[str, Any]:
+    """What results may depend on beside the config."""
+    return {
+        "torch": str(torch.__version__),
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "cpu": torch.backends.cpu.get_cpu_capability(),
+        "cores": os.cpu_count() or 1,
+    }
+
+
+class Demand:
+    """Memory that a training will need: weights with their copies, and what the backward pass keeps a picture."""
+
+    def __init__(self, parameters: int, fixed: int, per_picture: float) -> None:
+        self.parameters, self.fixed, self.per_picture = parameters, fixed, per_picture
+
+    @classmethod
+    def measure(cls, config: Config, pack: Any, build: Build) -> Demand:
+        """Count what two pictures keep alive for the backward pass, at the largest stage, in every phase."""
+        plain = msgspec.structs.replace(config.train, precision="float32", layout="contiguous", device="cpu", batch=2)
+        trial = Trial(msgspec.structs.replace(config, train=plain), pack, build)
+        kept: dict[int, int] = {}
+
+        def keep(tensor: Tensor) -> Tensor:
+            kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            trial.gradients()
+        parameters = sum(p.numel() for p in trial.model.parameters())
+        weights = sum(p.untyped_storage().nbytes() for p in trial.model.parameters())
+        activations = max(0, sum(kept.values()) - weights)
+        width = 2 if config.train.precision == "float64" else 1
+        # Weights, gradients, two moments, average; half as much again for buffers that live between layers.
+        return cls(parameters, 5 * weights * width, 1.5 * activations * width / 2)
+
+    def bytes(self, batch: int) -> int:
+        """Predicted peak for a batch on one process."""
+        return int(self.fixed + self.per_picture * batch)
+
+    def refuse_if_too_large(self, batch: int) -> None:
+        """Raise `UserError` where the machine has less; says what would fit."""
+        there = int(0.9 * psutil.virtual_memory().available)
+        if self.bytes(batch) <= there:
+            return
+        fits = int((there - self.fixed) / self.per_picture)
+        what = f"--batch {fits} would fit" if fits >= 1 else "take a smaller --size or model"
+        need = f"{self.bytes(batch) / 2**30:.1f} GiB"
+        raise UserError(f"a batch of {batch} needs about {need}, {there / 2**30:.1f} GiB are free: {what}")
+
+
+class Trial:
+    """A throw-away copy of a training, to measure it."""
+
+    def __init__(self, config: Config, pack: Any, build: Build) -> None:
+        self.model = build(config).to(config.train.device)
+        self.engine = Engine(self.model, config.train)
+        self.feed = Feed(pack, config.spec, config.train, self.engine)
+        self.stage = self.model.stages()[-1]
+        if config.train.compile == "on":
+            compile_parts(self.model)
+        self.step = 0
+        self.model.start(self.feed.batch(self.stage, self.stage.phases[0], 0, 0))
+
+    def take(self) -> float:
+        """One step. Returns the sum of its losses' sizes."""
+        from limner.api import Progress
+
+        progress, scratches, total = Progress(self.step, 0.5, self.stage.name, 0.5), self.engine.scratches(), 0.0
+        for phase in self.stage.phases:
+            for turn in range(phase.turns):
+                batch = self.feed.batch(self.stage, phase, self.step, turn)
+                losses = self.engine.turn(self.stage, phase, batch, progress, scratches)
+                total += sum(abs(float(value)) for value in losses.values())
+        self.step += 1
+        return total
+
+    def gradients(self) -> Tensor:
+        """All phases' gradients of the first batch in one vector, without a step."""
+        from limner.api import Progress
+
+        scratch: dict[str, Any] = {}
+        found = []
+        for phase in self.stage.phases:
+            batch = self.feed.batch(self.stage, phase, 0, 0)
+            _, grads = self.engine.gradients(phase, batch, Progress(stage=self.stage.name), scratch, phase.parameters())
+            found += [g.reshape(-1).double() for g in grads]
+        return torch.cat(found)
+
+    def seconds(self, limit: float = 2.5) -> float:
+        """Median seconds of a step, after two to warm up."""
+        self.take()
+        began = time.monotonic()
+        self.take()
+        taken = [time.monotonic() - began]
+        while len(taken) < 7 and sum(taken) < limit:
+            began = time.monotonic()
+            self.take()
+            taken.append(time.monotonic() - began)
+        return float(np.median(taken[1:] or taken))
+
+
+def compile_parts(model: Generator) -> None:
+    """Compile the generator's networks in place; names of weights stay."""
+    for child in model.children():
+        child.compile()
+
+
+def _probed(config: Config, pack: Any, build: Build, say: Say) -> Training:
+    """The training options with precision, layout and compilation decided."""
+    train = config.train
+    steps = train.steps if train.steps is not None else None
+    if (steps is not None and steps < SHORT) or train.precision == "float64":
+        return _settled(train, "float32", "contiguous", "off")
+    known = _Memory(config)
+    found = known.read()
+    if found is None:
+        say("measuring this machine: precision and layout ...")
+        found = _measure(config, pack, build)
+        known.write(found)
+    say(f"precision {found['precision']}, layout {found['layout']}: {found['why']}")
+    settled = _settled(train, found["precision"], found["layout"], "off" if train.compile == "auto" else train.compile)
+    ahead = train.budget if train.budget is not None else (steps or 0) * found["seconds"]
+    if train.compile == "auto" and ahead >= LONG_SECONDS:
+        settled = msgspec.structs.replace(settled, compile=_compiles(config, settled, pack, build, ahead, say))
+    return settled
+
+
+def _settled(train: Training, precision: str, layout: str, compiled: str) -> Training:
+    return msgspec.structs.replace(
+        train,
+        precision=precision if train.precision == "auto" else train.precision,
+        layout=layout if train.layout == "auto" else train.layout,
+        compile=compiled if train.compile == "auto" else train.compile,
+    )
+
+
+def _measure(config: Config, pack: Any, build: Build) -> dict[str, Any]:
+    """The fastest of the combinations that the user left open and whose numbers can be trusted."""
+
+    def trial(precision: str, layout: str, batch: int | None = None) -> Trial:
+        train = msgspec.structs.replace(
+            config.train, precision=precision, layout=layout, compile="off", batch=batch or config.train.batch
+        )
+        return Trial(msgspec.structs.replace(config, train=train), pack, build)
+
+    open_precision = ("float32", "bfloat16") if config.train.precision == "auto" else (config.train.precision,)
+    open_layout = ("contiguous", "channels_last") if config.train.layout == "auto" else (config.train.layout,)
+    seconds: dict[tuple[str, str], float] = {}
+    for precision in open_precision:
+        for layout in open_layout:
+            if precision == "bfloat16" and layout == "contiguous" and len(open_layout) > 1:
+                continue  # never the fastest: its kernels reorder at every layer
+            seconds[precision, layout] = trial(precision, layout).seconds()
+    ranked = sorted(seconds, key=lambda choice: seconds[choice])
+    why = ", ".join(f"{p} {la} {seconds[p, la] * 1000:.0f} ms a step" for p, la in ranked)
+    for precision, layout in ranked:
+        fault = None if precision == "float32" else _disparity(trial, layout)
+        if fault is None:
+            return {"precision": precision, "layout": layout, "seconds": seconds[precision, layout], "why": why}
+        why += f"; {precision} refused, {fault}"
+    precision, layout = ranked[0]  # the user asked for this precision: it is used, and the log says what is wrong
+    return {"precision": precision, "layout": layout, "seconds": seconds[precision, layout], "why": why}
+
+
+def _disparity(trial: Callable[..., Trial], layout: str) -> str | None:
+    """What speaks against bfloat16 here, or None."""
+    exact, rough = trial("float32", layout).gradients(), trial("bfloat16", layout).gradients()
+    cosine = float(torch.nn.functional.cosine_similarity(exact, rough, dim=0))
+    if not cosine >= PARITY_COSINE:
+        return f"gradient cosine with float32 is {cosine:.4f}"
+    losses = []
+    for precision in ("float32", "bfloat16"):
+        small = trial(precision, layout, batch=8)
+        losses.append(float(np.mean([small.take() for _ in range(50)][-25:])))
+    if abs(losses[1] - losses[0]) > PARITY_LOSS * abs(losses[0]):
+        return f"the loss after 50 steps is {losses[1]:.4f} against {losses[0]:.4f}"
+    return None
+
+
+def _compiles(config: Config, settled: Training, pack: Any, build: Build, ahead: float, say: Say) -> str:
+    """"on" where compilation wins back its own cost within the time ahead."""
+    began = time.monotonic()
+    plain = Trial(msgspec.structs.replace(config, train=settled), pack, build).seconds()
+    train = msgspec.structs.replace(settled, compile="on")
+    try:
+        fast = Trial(msgspec.structs.replace(config, train=train), pack, build).seconds()
+    except (RuntimeError, OSError) as error:  # no compiler, or an operation that it cannot differentiate twice
+        say(f"compile off: {str(error).splitlines()[0]}")
+        return "off"
+    cost = time.monotonic() - began
+    pays = (1 - fast / plain) * ahead > 2 * cost
+    say(f"compile {'on' if pays else 'off'}: {plain / fast:.2f}x for {cost:.0f} s of compilation")
+    return "on" if pays else "off"
+
+
+class _Memory:
+    """Remembers on this machine what was measured for a network, so that a second run starts at once."""
+
+    def __init__(self, config: Config) -> None:
+        raw = to_dict(config)
+        train = {k: raw["train"][k] for k in ("batch", "precision", "layout", "device", "threads", "accumulate")}
+        key = json.dumps([raw["family"], raw["spec"], raw["model"], train, machine()], sort_keys=True)
+        self.path: Path = cache_folder() / "probes" / f"{seed_of(key):016x}.json"
+
+    def read(self) -> dict[str, Any] | None:
+        """What was found, or None."""
+        found: dict[str, Any] | None = json.loads(self.path.read_text()) if self.path.is_file() else None
+        return found
+
+    def write(self, found: dict[str, Any]) -> None:
+        """Remember."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        storage.write_file(self.path, json.dumps(found))
