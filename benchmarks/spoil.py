@@ -1,7 +1,7 @@
 """Ways to spoil pictures, each with a strength in [0, 1]: what generators get wrong, made on purpose.
 
-Every function takes and gives float pictures (B, 3, H, W) in [0, 1]. Lengths scale with the side, so that a strength looks alike at
-32 and 64 pixels.
+Every function takes and gives float pictures (B, 3, H, W) in [0, 1]. Lengths scale with the side, so that a strength
+looks alike at 32 and 64 pixels.
 """
 
 from __future__ import annotations

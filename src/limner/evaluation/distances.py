@@ -1,7 +1,7 @@
 """Distances between two sets of features: Fréchet distance and kernel distance, each with a jackknife interval.
 
-Sets are (N, D) and (M, D) arrays; everything is computed in float64. Both are expected in random order, because the jackknife's groups
-are consecutive rows.
+Sets are (N, D) and (M, D) arrays; everything is computed in float64. Both are expected in random order,
+because the jackknife's groups are consecutive rows.
 """
 
 from __future__ import annotations

@@ -87,11 +87,12 @@ class Shipped(Features):
         self.dimension = self.network.dimension
         self.resizer = "bicubic antialiased to 32x32 where no side is longer than 32 px, else to 64x64"
         self.heads = {
-            key: (head.weight.detach().numpy(), head.bias.detach().numpy())  # type: ignore[union-attr, operator]
+            key: (head.weight.detach().numpy(), head.bias.detach().numpy())  # type: ignore[operator]
             for key, head in self.network.heads.items()
         }
 
     def side(self, height: int, width: int) -> int:
+        """32 for small pictures, 64 for others."""
         return 32 if max(height, width) <= 32 else 64
 
     def _forward(self, x: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
 """Delete-a-group jackknife: how far a number would move with other pictures of the same kind.
 
-A two-sample measure is computed again without each of the groups of either set. The interval is centred on the value itself, not on
-the jackknife's corrected one: distances between few pictures are biased upwards, and the floor beside the value shows that bias.
+A two-sample measure is computed again without each of the groups of either set. The interval is centred on the value
+itself, not on the jackknife's corrected one: distances between few pictures are biased upwards, and the floor beside it
+shows that bias.
 """
 
 from __future__ import annotations

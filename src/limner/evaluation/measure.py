@@ -41,9 +41,9 @@ def choose_real(pack: Any, against: Against, n: int, seed: int) -> Real:
     """Real pictures for both sides.
 
     Against the held-out part, training pictures stand in for samples: the floor is what a generator that has learnt
-    the training distribution perfectly would score, on the same reference at the same n. Against the training part, both are
-    training pictures, none in common; where it is too small for two sets of n, held-out pictures stand in if there
-    are as many, and otherwise both sides have half of it.
+    the training distribution perfectly would score, on the same reference at the same n. Against the training part,
+    both are training pictures, none in common; where it is too small for two sets of n, held-out pictures stand in if
+    there are enough of them, and otherwise both sides have half of it.
     """
     train = shuffled(pack.train, seed, "train")
     held = shuffled(pack.held_out, seed, "held-out")
@@ -126,13 +126,14 @@ def evaluate(
 
 def _extract(blocks: Any, network: Features, n: int, progress: Progress | None) -> tuple[np.ndarray, np.ndarray]:
     """Features (N, D) of all samples, and the first few pictures themselves."""
-    parts, kept = [], []
+    parts: list[np.ndarray] = []
+    kept: list[np.ndarray] = []
     for block in blocks:
         parts.append(network.extract(block))
-        if sum(map(len, kept)) < _SHOWN:
+        if sum(len(k) for k in kept) < _SHOWN:
             kept.append(block[:_SHOWN].copy())
         if progress is not None:
-            progress("features of samples", min(1.0, sum(map(len, parts)) / n))
+            progress("features of samples", min(1.0, sum(len(p) for p in parts) / n))
     if not parts:
         return np.empty((0, network.dimension), np.float32), np.empty((0, 1, 1, 1), np.uint8)
     return np.concatenate(parts), np.concatenate(kept)[:_SHOWN]

@@ -12,7 +12,7 @@ from limner.evaluation.features import as_bytes
 from limner.evaluation.neighbours import nearest_rows
 from limner.evaluation.reference import Progress, read_blocks, shuffled
 from limner.evaluation.result import Nearest
-from limner.evaluation.sheet import sheet
+from limner.pictures import grid
 
 _PIXEL_BYTES = 1 << 30  # training pictures read for the search by pixels
 
@@ -38,7 +38,7 @@ def nearest_training(
     at, far = nearest_rows(features, pool_features)
     looked = shuffled(pack.train, seed, "nearest")[: max(1, _PIXEL_BYTES // max(1, pictures[0].nbytes))]
     by_pixels, rms = _nearest_in_pixels(pack, pictures, np.sort(looked), progress)
-    rows = [as_bytes(pictures), as_bytes(pack.read(pool[at])), as_bytes(pack.read(by_pixels))]
+    rows = [_coloured(x) for x in (pictures, pack.read(pool[at]), pack.read(by_pixels))]
     return Nearest(
         samples=numbers,
         in_features=pool[at],
@@ -48,13 +48,18 @@ def nearest_training(
         usual=usual,
         searched=(len(pool), len(looked)),
         training=len(pack.train),
-        sheet=sheet(rows),
+        sheet=grid(np.concatenate(rows), columns=len(pictures)),
     )
+
+
+def _coloured(x: np.ndarray) -> np.ndarray:
+    x = as_bytes(x)
+    return np.repeat(x, 3, axis=3) if x.shape[3] == 1 else x
 
 
 def _flat(x: np.ndarray) -> torch.Tensor:
     """(n, 3 H W) float32, half the range of `to_float`: differences are shares of the whole range."""
-    return to_float(as_bytes(x)).expand(-1, 3, -1, -1).flatten(1) / 2
+    return to_float(_coloured(x)).flatten(1) / 2
 
 
 def _nearest_in_pixels(

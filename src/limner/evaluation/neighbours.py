@@ -1,7 +1,7 @@
 """What nearest neighbours tell: precision, recall, density, coverage, and the nearest training picture.
 
-Blocks of one jackknife group bound the memory: no (N, M) matrix is ever held. Pairs within reach are few, so that the jackknife over all
-groups of both sets runs over those alone, exactly.
+Blocks of one jackknife group bound the memory: no (N, M) matrix is ever held. Pairs within reach are few, so that the
+jackknife over all groups of both sets runs over those alone, exactly.
 """
 
 from __future__ import annotations
@@ -49,23 +49,17 @@ def radii(x: Tensor, k: int) -> Tensor:
     A row's own group left out leaves the row out too: its radius there is -1, so that nothing lies within it.
     """
     parts = group_slices(len(x))
+    group_of = torch.repeat_interleave(torch.tensor([part.stop - part.start for part in parts]))
     out = torch.empty(len(x), len(parts) + 1)
     for group, rows in _blocks(len(x)):
         d = distances(x[rows], x)
         d[torch.arange(d.shape[0]), torch.arange(rows.start, rows.stop)] = torch.inf
-        near, at = d.topk(min(k + 2 * k, d.shape[1]), 1, largest=False)  # mostly enough to lose a group
-        owner = torch.empty(len(x), dtype=torch.long)
-        for g, part in enumerate(parts):
-            owner[part] = g
-        owners = owner[at]
+        near, at = d.topk(min(3 * k, d.shape[1]), 1, largest=False)  # mostly enough to lose a group
         out[rows, 0] = near[:, k - 1]
         for g, part in enumerate(parts):
-            keep = owners != g
-            rank = keep.cumsum(1)
-            enough = rank[:, -1] >= k
-            place = (rank >= k).int().argmax(1)
-            out[rows, g + 1] = near.gather(1, place[:, None])[:, 0]
-            for row in (~enough).nonzero()[:, 0].tolist():
+            rank = (group_of[at] != g).cumsum(1)
+            out[rows, g + 1] = near.gather(1, (rank >= k).int().argmax(1, keepdim=True))[:, 0]
+            for row in (rank[:, -1] < k).nonzero()[:, 0].tolist():
                 rest = torch.cat([d[row, : part.start], d[row, part.stop :]])
                 out[rows.start + row, g + 1] = rest.kthvalue(k).values
         out[rows, group + 1] = -1
@@ -79,10 +73,9 @@ def manifold(reals: np.ndarray, samples: np.ndarray, k: int = 5) -> Manifold:
         ValueError: a set has too few rows for k neighbours once a group is left out.
     """
     x, y = (torch.from_numpy(np.ascontiguousarray(f, dtype=np.float64)) for f in (reals, samples))
-    for rows in (x, y):
-        largest = max(part.stop - part.start for part in group_slices(len(rows)))
-        if len(rows) - largest <= k:
-            raise ValueError(f"{len(rows)} rows are too few for {k} neighbours")
+    for n in (len(x), len(y)):
+        if n - max(part.stop - part.start for part in group_slices(n)) <= k:
+            raise ValueError(f"{n} rows are too few for {k} neighbours")
     radii_x, radii_y = radii(x, k), radii(y, k)  # (N, G+1), (M, H+1)
     within_x = torch.zeros(len(y), radii_x.shape[1], dtype=torch.int32)  # balls around reals that hold a sample
     within_y = torch.zeros(len(x), radii_y.shape[1], dtype=torch.int32)  # balls around samples that hold a real

@@ -1,7 +1,8 @@
 """The small convolutional network behind the default features.
 
-Ten 3x3 convolutions in four stages; the means over space of the last three stages, standardised, are the features. It has
-no normalisation layer (that of training is folded into the convolutions), so that a picture's features do not depend on its batch.
+Ten 3x3 convolutions in four stages; the means over space of the last three stages, standardised, are the features. It
+has no normalisation layer (that of training is folded into the convolutions): a picture's features do not depend on its
+batch.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ class FeatureNetwork(nn.Module):
         depths: tuple[int, ...] = DEPTHS,
     ) -> None:
         super().__init__()
+        self.mean: Tensor
+        self.deviation: Tensor
         rows = layout(widths, depths)
         self.convolutions = nn.ModuleList(nn.Conv2d(i, o, 3, stride, 1) for _, i, o, stride in rows)
         stages = [stage for stage, *_ in rows]
@@ -47,6 +50,7 @@ class FeatureNetwork(nn.Module):
         self.heads = nn.ModuleDict({name: nn.Linear(self.dimension, n) for name, n in (heads or {}).items()})
 
     def forward(self, x: Tensor) -> Tensor:
+        """Features (B, D) of pictures (B, 3, H, W) in [-1, 1]."""
         pooled = []
         for k, convolution in enumerate(self.convolutions):
             x = F.relu(convolution(x), inplace=not torch.is_grad_enabled())

@@ -1,4 +1,4 @@
-"""The real side of a measurement: which pictures of a pack are compared against, and their features, kept for next time."""
+"""The real side of a measurement: pictures chosen from a pack, and their features, kept for next time."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from limner.data.cache import cache_folder, write_whole
+from limner import storage
+from limner.data.cache import cache_folder
 from limner.draws import seed_of
+from limner.errors import UserError
 from limner.evaluation.features import Features
 from limner.evaluation.protocol import digest
 
@@ -59,6 +61,6 @@ def _write(path: Path, array: np.ndarray) -> None:
     """Written whole or not at all. A cache that cannot be written costs time, not the result."""
     data = io.BytesIO()
     np.save(data, array, allow_pickle=False)
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, UserError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, data.getvalue())
+        storage.write_file(path, data.getvalue())

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from limner.evaluation.intervals import Estimate
 from limner.evaluation.protocol import require_one_protocol
+from limner.pictures import writable, write_png
 
 MEANINGS = {
     "fd": ("Fréchet distance", "lower", "how far the samples, as one cloud, lie from the real pictures"),
@@ -47,10 +47,10 @@ class Nearest:
     Attributes:
         samples: numbers of the samples, in the order in which they were given.
         in_features, in_pixels: numbers of the nearest pictures in the pack, by each distance.
-        feature_distances: Euclidean, in features; `usual` is the median of that of real pictures that are not trained on.
+        feature_distances: Euclidean, in features; `usual` is the median of that of held-out pictures, NaN without any.
         pixel_distances: root mean square difference, 1 is the whole range.
         searched: training pictures looked through, by features and by pixels, of `training` in all.
-        sheet: the samples, and under each its nearest picture by features and by pixels.
+        sheet: (H, W, C) uint8: the samples, and under each its nearest picture by features and by pixels.
     """
 
     samples: np.ndarray
@@ -61,7 +61,7 @@ class Nearest:
     usual: float
     searched: tuple[int, int]
     training: int
-    sheet: Image.Image = field(repr=False)
+    sheet: np.ndarray = field(repr=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, one row a sample."""
@@ -74,7 +74,7 @@ class Nearest:
             strict=True,
         )
         return {
-            "usual_feature_distance": self.usual,
+            "usual_feature_distance": None if np.isnan(self.usual) else self.usual,
             "searched_by_features": self.searched[0],
             "searched_by_pixels": self.searched[1],
             "training_pictures": self.training,
@@ -87,6 +87,16 @@ class Nearest:
                 for sample, a, d, b, r in rows
             ],
         }
+
+    def text(self) -> str:
+        """One line for a person."""
+        line = (
+            f"Nearest training picture: {_short(float(np.median(self.feature_distances)))} away in features, median of "
+        )
+        line += f"{len(self.samples)} samples"
+        if not np.isnan(self.usual):
+            line += f"; held-out pictures: {_short(self.usual)}. Far less would mean copies"
+        return line + "."
 
 
 @dataclass(frozen=True)
@@ -144,11 +154,7 @@ class Result:
             "The floor is what real pictures score in place of samples: no generator needs to be better than that.",
         ]
         if self.nearest is not None:
-            median = float(np.median(self.nearest.feature_distances))
-            lines.append(
-                f"Nearest training picture: at {_short(median)} in features (median of {len(self.nearest.samples)} samples); "
-                f"real pictures that are not trained on: {_short(self.nearest.usual)}. Much less would mean copies."
-            )
+            lines.append(self.nearest.text())
         lines += [f"Note: {note}" for note in self.notes]
         lines.append(f"Protocol {self.protocol}: compare only with results of the same protocol.")
         return "\n".join(lines)
@@ -157,8 +163,9 @@ class Result:
         """Writes the sheet of nearest training pictures as a PNG."""
         if self.nearest is None:
             raise ValueError("this result was measured without a search for nearest pictures")
-        self.nearest.sheet.save(path, "PNG")
-        return Path(path)
+        path = writable(path)
+        write_png(path, self.nearest.sheet)
+        return path
 
 
 def _short(value: float) -> str:

@@ -1,4 +1,4 @@
-"""Samples to measure: an array, blocks from a generator, a folder or archive of pictures, or the .npz of another tool."""
+"""Samples to measure: an array, blocks from a generator, a folder or archive of pictures, or a NumPy file."""
 
 from __future__ import annotations
 

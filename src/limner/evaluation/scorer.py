@@ -20,7 +20,7 @@ class Scorer:
 
     Args:
         pack: the packed set.
-        indices: the part of it to draw real pictures from, as a rule `pack.validation`, which reported scores do not use.
+        indices: the part of it to draw real pictures from, as a rule `pack.validation`, which reports do not use.
         n: real pictures to draw; fewer where the part has fewer.
         features: a feature network, by name or loaded.
         seed: of the draw.
