@@ -6,7 +6,6 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from limner.data.augment import Augment as Augment
     from limner.data.batches import Batches as Batches
     from limner.data.batches import RawBatch as RawBatch
     from limner.data.options import DataOptions as DataOptions
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from limner.data.report import Report as Report
 
 _HOME = {
-    "Augment": "augment",
     "Batches": "batches",
     "DataOptions": "options",
     "Pack": "packed",

@@ -2,49 +2,24 @@
 
 from __future__ import annotations
 
-import msgspec
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from limner.config import Augment
 from limner.draws import TurnDraws
-from limner.errors import UserError
 
 
-class Augment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What may happen to a training picture, each drawn from (seed, step, turn).
-
-    flip     mirror left and right, with this probability (0.5 is usual; wrong for writing).
-    shift    move by up to this share of the side in each direction, whole pixels, edges repeated.
-    crop     cut out down to this share of the sides (1: nothing) and scale back.
-    turn     rotate by up to so many degrees, edges repeated.
-    """
-
-    flip: float = 0.0
-    shift: float = 0.0
-    crop: float = 1.0
-    turn: float = 0.0
-
-    def __post_init__(self) -> None:
-        ranges = {"flip": (0.0, 1.0), "shift": (0.0, 0.5), "crop": (0.1, 1.0), "turn": (0.0, 180.0)}
-        for name, (low, high) in ranges.items():
-            if not low <= getattr(self, name) <= high:
-                raise UserError(f"augment.{name} is {getattr(self, name)}: give {low:g} to {high:g}")
-
-    @property
-    def active(self) -> bool:
-        return bool(self.flip or self.shift or self.crop < 1 or self.turn)
-
-    def __call__(self, pictures: Tensor, draws: TurnDraws) -> Tensor:
-        """Changed pictures (b, C, H, W) of the same shape and range."""
-        if self.flip:
-            mirrored = draws.uniform("flip").view(-1, 1, 1, 1) < self.flip
-            pictures = torch.where(mirrored, pictures.flip(-1), pictures)
-        if self.shift:
-            pictures = _shifted(pictures, self.shift, draws.uniform("shift", 2))
-        if self.crop < 1 or self.turn:
-            pictures = _warped(pictures, self.crop, self.turn, draws.uniform("crop", 3), draws.uniform("turn"))
-        return pictures
+def augmented(pictures: Tensor, augment: Augment, draws: TurnDraws) -> Tensor:
+    """Changed pictures (b, C, H, W) of the same shape and range; what is drawn depends on `draws` alone."""
+    if augment.flip:
+        mirrored = draws.uniform("flip").view(-1, 1, 1, 1) < augment.flip
+        pictures = torch.where(mirrored, pictures.flip(-1), pictures)
+    if augment.shift:
+        pictures = _shifted(pictures, augment.shift, draws.uniform("shift", 2))
+    if augment.crop < 1 or augment.turn:
+        pictures = _warped(pictures, augment.crop, augment.turn, draws.uniform("crop", 3), draws.uniform("turn"))
+    return pictures
 
 
 def _shifted(pictures: Tensor, share: float, drawn: Tensor) -> Tensor:

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from limner.data.augment import Augment
+from limner.config import Augment
+from limner.data.augment import augmented
 from limner.data.packed import Pack
 from limner.data.permutation import order
 from limner.data.pixels import to_float
@@ -49,7 +50,7 @@ class Batches:
     ) -> None:
         self.pack, self.indices = pack, np.asarray(indices)
         self.batch, self.seed, self.turns = batch, seed, turns
-        self.augment = augment if augment is not None and augment.active else None
+        self.augment = augment or Augment()
         if not len(self.indices):
             raise UserError(f"no pictures to draw from in {str(pack.path)!r}")
         if batch < 1 or batch % world:
@@ -63,9 +64,8 @@ class Batches:
         """The batch of a step's turn (0 <= turn < turns)."""
         rows = self.indices[self._positions((step * self.turns + turn) * self.batch + self.first)]
         pictures = to_float(self.pack.read(rows))
-        if self.augment is not None:
-            draws = TurnDraws((self.seed, step, "augment", turn), self.batch, self.first, self.share)
-            pictures = self.augment(pictures, draws)
+        draws = TurnDraws((self.seed, step, "augment", turn), self.batch, self.first, self.share)
+        pictures = augmented(pictures, self.augment, draws)
         labels = self.pack.labels(rows)
         return RawBatch(pictures, None if labels is None else torch.from_numpy(labels), torch.from_numpy(rows))
 

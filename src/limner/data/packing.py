@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,8 @@ from limner.data.plan import Peek, Plan
 from limner.data.pool import BreachFound, Progress, run_parts
 from limner.data.report import Report
 from limner.data.selection import narrowed, select
-from limner.data.sources import find, open_reader
-from limner.data.sources.base import Payload, Source, stamp_of
+from limner.data.sources import find, open_reader, prepared
+from limner.data.sources.base import Found, Payload, Source, stamp_of
 from limner.data.worker import Job
 from limner.errors import UserError
 
@@ -57,16 +57,16 @@ def pack(
     options = options or DataOptions()
     if (ready := _ready_made(data, options)) is not None:
         return ready
-    wanted = _wanted(data, options)
-    final = Path(out).expanduser() if out is not None else _place(wanted)
-    if (there := _reusable(final, wanted.key)) is not None:
+    found = find(data, options)
+    key = _key(found, options)
+    final = Path(out).expanduser() if out is not None else _place(found, key)
+    if (there := _reusable(final, key)) is not None:
         return there
     make_folder(final.parent)
     with locked(final.parent / f".{final.name}.lock"):
-        if (there := _reusable(final, wanted.key)) is not None:
+        if (there := _reusable(final, key)) is not None:
             return there
-        report = _ingest(wanted, final, progress, workers, preview=False)
-    assert report.values["pack"]
+        _ingest(_wanted(found, options, key), final, progress, workers, preview=False)
     return open_pack(final)
 
 
@@ -83,15 +83,16 @@ def scan(
     options = options or DataOptions()
     if (ready := _ready_made(data, options)) is not None:
         return Report(ready.report)
-    wanted = _wanted(data, options)
-    final = _place(wanted)
-    if (there := _reusable(final, wanted.key)) is not None:
+    found = find(data, options)
+    key = _key(found, options)
+    final = _place(found, key)
+    if (there := _reusable(final, key)) is not None:
         return Report(there.report)
     make_folder(final.parent)
     with locked(final.parent / f".{final.name}.lock"):
-        if (there := _reusable(final, wanted.key)) is not None:
+        if (there := _reusable(final, key)) is not None:
             return Report(there.report)
-        return _ingest(wanted, final, progress, workers, preview=True)
+        return _ingest(_wanted(found, options, key), final, progress, workers, preview=True)
 
 
 def _ready_made(data: str | Path, options: DataOptions) -> Pack | None:
@@ -103,19 +104,21 @@ def _ready_made(data: str | Path, options: DataOptions) -> Pack | None:
     return open_pack(path)
 
 
-def _wanted(data: str | Path, options: DataOptions) -> Wanted:
-    source = find(data, options)
+def _key(found: Found, options: DataOptions) -> str:
+    """Equal for an unchanged source and equal options, wherever the source lies."""
+    return stamp_of(f"{FORMAT} {found.name} {found.stamp}", msgspec.json.encode(options))
+
+
+def _wanted(found: Found, options: DataOptions, key: str) -> Wanted:
+    source = found.open()
     labels = label_columns(source, options)
     rows = select(source, labels, options)
-    labels = narrowed(labels, rows, source, options)
-    # The file's name is part of the contents, the folder's is not: a set that moved keeps its pack.
-    key = stamp_of(f"{FORMAT} {source.kind} {source.stamp} {source.label_names}", msgspec.json.encode(options))
-    return Wanted(source, options, rows, labels, key)
+    return Wanted(source, options, rows, narrowed(labels, rows, source, options), key)
 
 
-def _place(wanted: Wanted) -> Path:
-    plain = "".join(c if c.isalnum() or c in "-_." else "-" for c in wanted.source.name)[:60].strip(".") or "set"
-    return cache_folder() / "packs" / f"{plain}-{wanted.key[:16]}"
+def _place(found: Found, key: str) -> Path:
+    plain = "".join(c if c.isalnum() or c in "-_." else "-" for c in found.name)[:60].strip(".") or "set"
+    return cache_folder() / "packs" / f"{plain}-{key[:16]}"
 
 
 def _reusable(final: Path, key: str) -> Pack | None:
@@ -135,6 +138,7 @@ def _reusable(final: Path, key: str) -> Pack | None:
 
 def _ingest(wanted: Wanted, final: Path, progress: Progress | None, workers: int | None, preview: bool) -> Report:
     """Decodes under a plan; where a picture breaks it, widens it and starts again."""
+    wanted = replace(wanted, source=prepared(wanted.source))
     reader = open_reader(wanted.source.kind, wanted.source.settings, wanted.source.places)
     samples = list(reader.read(_spread(wanted.rows)))
     peeks = [found for found in map(planning.peek, samples) if found is not None]
@@ -156,6 +160,8 @@ def _ingest(wanted: Wanted, final: Path, progress: Progress | None, workers: int
         else:
             sync_folder(staging)
             put_in_place(staging, final)
+        for path in wanted.source.temporary:
+            path.unlink(missing_ok=True)
         return report
 
 

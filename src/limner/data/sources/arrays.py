@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import re
 import shutil
 import zipfile
@@ -14,8 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from limner.data.cache import cache_folder, make_folder
-from limner.data.options import DataOptions
-from limner.data.sources.base import FILE, SPLIT, SPLIT_NAMES, Payload, Source, numbered, stamp_of
+from limner.data.sources.base import FILE, SPLIT, SPLIT_NAMES, Found, Payload, Source, numbered, stamp_of_files
 from limner.errors import UserError
 
 _IDX_TYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
@@ -49,14 +49,23 @@ def head_of(path: Path, length: int = 16) -> bytes:
     return head
 
 
-def idx_folder(root: Path) -> list[Path]:
-    """The idx files of pictures directly in a folder, as MNIST and its relatives come; empty for other folders."""
-    files = sorted(p for p in root.iterdir() if p.is_file() and not p.name.startswith("."))
-    return [p for p in files if is_idx(head := head_of(p)) and head[3] >= 3]
+def idx_files(files: list[Path]) -> list[Path]:
+    """Those of some files that hold idx pictures, as MNIST and its relatives come."""
+    return [path for path in files if is_idx(head := head_of(path)) and head[3] >= 3]
 
 
-def open_idx(paths: list[Path], name: str, options: DataOptions) -> Source:
-    """Pictures in idx files, each with the labels that lie beside it. Raises UserError where the numbers differ."""
+def find_idx(paths: list[Path], name: str) -> Found:
+    """Pictures in idx files, each with the labels that lie beside it."""
+    beside = [label for path in paths for label in sorted(path.parent.iterdir()) if _is_labels(label, path)]
+    return Found(name, stamp_of_files([*paths, *beside]), lambda: _open_idx(paths, name))
+
+
+def find_array(path: Path) -> Found:
+    """.npy, or .npz with `x` (and `y`), with `x_train` and so on, or with one array of pictures."""
+    return Found(path.stem, stamp_of_files([path]), lambda: _open_array(path))
+
+
+def _open_idx(paths: list[Path], name: str) -> Source:
     parts = []
     for path in paths:
         match = _IDX_NAME.match(path.name)
@@ -75,8 +84,7 @@ def _is_labels(path: Path, images: Path) -> bool:
     return mine["stem"] == other["stem"] if mine and other else True
 
 
-def open_array(path: Path, options: DataOptions) -> Source:
-    """.npy, or .npz with `x` (and `y`), with `x_train` and so on, or with one array of pictures."""
+def _open_array(path: Path) -> Source:
     if path.suffix.lower() == ".npy":
         return _source([Part(path, None, None, None)], path.stem, "NumPy array")
     try:
@@ -95,53 +103,58 @@ def open_array(path: Path, options: DataOptions) -> Source:
         labels = np.asarray(_load(path, label_name)) if label_name in names else None
         parts.append(Part(path, name, labels, SPLIT_NAMES.get(part.lower())))
     if not parts:
-        many = [name for name in names if _shape_of(path, name)[0] >= 3]
+        many = [name for name in names if len(_shape_of(path, name)) >= 3]
         if len(many) != 1:
             raise UserError(f"{str(path)!r} has no array 'x' of pictures (arrays: {', '.join(names) or 'none'})")
         parts = [Part(path, many[0], None, None)]
     return _source(parts, path.stem, f"NumPy archive (array {parts[0].member})")
 
 
-def _shape_of(path: Path, member: str) -> tuple[int, tuple[int, ...]]:
-    with zipfile.ZipFile(path) as archive, archive.open(f"{member}.npy") as file:
-        version = np.lib.format.read_magic(file)
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape = read(file)[0]
-    return len(shape), shape
-
-
 def _source(parts: list[Part], name: str, layout: str) -> Source:
-    arrays = [_load(part.path, part.member) for part in parts]
     files, splits, labels = [], [], []
-    for part, array in zip(parts, arrays, strict=True):
-        picture_axes(array.shape, str(part.path))
-        count = len(array)
-        if part.labels is not None and part.labels.shape[:1] != (count,):
-            raise UserError(f"{part.path.name!r} has {count} pictures but {len(part.labels)} labels")
-        files.extend(numbered(count, f"{part.member or part.path.name}:").chunks)
-        splits.append(pa.array([part.split]).take(pa.array(np.zeros(count, np.int64))))
-        labels.append(pa.nulls(count) if part.labels is None else _label_column(part.labels))
+    for part in parts:
+        shape = _shape_of(part.path, part.member)
+        picture_axes(shape, str(part.path))
+        if part.labels is not None and part.labels.shape[:1] != shape[:1]:
+            raise UserError(f"{part.path.name!r} has {shape[0]} pictures but {len(part.labels)} labels")
+        files.extend(numbered(shape[0], f"{part.member or part.path.name}:").chunks)
+        splits.append(pa.array([part.split], pa.string()).take(pa.array(np.zeros(shape[0], np.int64))))
+        labels.append(pa.nulls(shape[0]) if part.labels is None else _label_column(part.labels))
     columns: dict[str, Any] = {FILE: pa.chunked_array(files, pa.large_string())}
     if any(part.split for part in parts):
-        columns[SPLIT] = pa.chunked_array([s.cast(pa.string()) for s in splits])
-    label_column = None
-    if any(part.labels is not None for part in parts):
+        columns[SPLIT] = pa.chunked_array(splits)
+    if labelled := any(part.labels is not None for part in parts):
         kind = next(column.type for column in labels if column.type != pa.null())
-        label_column = "label"
-        columns[label_column] = pa.chunked_array([column.cast(kind) for column in labels])
-    states = [part.path.stat() for part in parts]
+        columns["label"] = pa.chunked_array([column.cast(kind) for column in labels])
     return Source(
         kind="arrays",
         name=name,
         layout=layout,
         table=pa.table(columns),
-        settings={
-            "arrays": [[str(part.path.resolve()), part.member] for part in parts],
-            "scales": [_scale(array, str(part.path)) for part, array in zip(parts, arrays, strict=True)],
-        },
-        stamp=stamp_of(*(f"{p.path.name}:{p.member}:{s.st_size}:{s.st_mtime_ns}" for p, s in zip(parts, states, strict=True))),
-        label_column=label_column,
+        settings={"arrays": [[str(part.path.resolve()), part.member] for part in parts]},
+        label_column="label" if labelled else None,
+        temporary=tuple(_unpacked_place(part.path, part.member) for part in parts if _is_packed(part)),
     )
+
+
+def _is_packed(part: Part) -> bool:
+    return part.member is not None or _slice(part.path, 0, 2) == b"\x1f\x8b"
+
+
+def _shape_of(path: Path, member: str | None) -> tuple[int, ...]:
+    """The shape of an array, from its header alone."""
+    try:
+        if member is None and path.suffix.lower() != ".npy":
+            head = head_of(path)
+            return tuple(np.frombuffer(head_of(path, 4 + 4 * head[3])[4:], ">u4").astype(int).tolist())
+        if member is None:
+            return np.load(path, mmap_mode="r", allow_pickle=False).shape
+        with zipfile.ZipFile(path) as archive, archive.open(f"{member}.npy") as file:
+            version = np.lib.format.read_magic(file)
+            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            return tuple(read(file)[0])
+    except (ValueError, OSError, EOFError) as error:
+        raise UserError(f"cannot read the array in {str(path)!r}: {' '.join(str(error).split())[:160]}") from error
 
 
 def _label_column(labels: np.ndarray) -> pa.Array:
@@ -213,14 +226,18 @@ def _slice(path: Path, start: int, length: int) -> bytes:
         return file.read(length)
 
 
+def _unpacked_place(path: Path, member: str | None) -> Path:
+    key = stamp_of_files([path], str(path.resolve()), str(member))
+    return cache_folder() / "unpacked" / (key + (".npy" if member else ".idx"))
+
+
 def _unpacked(path: Path, member: str | None) -> Path:
     """The plain file in the cache, made if it is not there; a file is whole because it is renamed into place."""
-    state = path.stat()
-    key = stamp_of(str(path.resolve()), f"{member}:{state.st_size}:{state.st_mtime_ns}")
-    target = make_folder(cache_folder() / "unpacked") / (key + (".npy" if member else ".idx"))
+    target = _unpacked_place(path, member)
     if target.exists():
         return target
-    temporary = target.with_suffix(f".{np.random.SeedSequence().entropy % 2**32:08x}.tmp")
+    make_folder(target.parent)
+    temporary = target.with_suffix(f".{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as out:
             if member is None:
@@ -240,8 +257,14 @@ class ArrayReader:
 
     def __init__(self, settings: dict[str, Any], places: pa.Table | None) -> None:
         self.arrays = [_load(Path(path), member) for path, member in settings["arrays"]]
-        self.scales = settings["scales"]
+        self.scales = settings.get("scales") or self.prepare(settings)["scales"]
         self.starts = np.cumsum([0] + [len(array) for array in self.arrays])
+
+    @staticmethod
+    def prepare(settings: dict[str, Any]) -> dict[str, Any]:
+        """Settings with the scale of each array, which takes a look at all its values."""
+        found = [_scale(_load(Path(path), member), path) for path, member in settings["arrays"]]
+        return {**settings, "scales": found}
 
     def read(self, rows: np.ndarray) -> Iterator[Payload]:
         edges = np.searchsorted(rows, self.starts)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -22,6 +23,9 @@ SPLIT_NAMES = {
     "validation": VALIDATION,
     "dev": VALIDATION,
 }
+
+MAX_FILE = 1 << 29
+"""Bytes above which a file is not read as a picture."""
 
 FILE, SPLIT = "file", "split"  # reserved columns of every table
 
@@ -55,10 +59,10 @@ class Source:
     table          one row a candidate: `file`, perhaps `split`, and every column of metadata
     settings       what the reader needs besides, as plain values
     places         where the reader finds each candidate: a table of as many rows
-    stamp          changes whenever the source's contents change
     label_names    names behind integer labels, by column
     label_column   the column that gives the classes when nobody names one
     caption_column the column that gives captions when nobody names one
+    temporary      files unpacked into the cache, not needed once the set is packed
     """
 
     kind: str
@@ -66,16 +70,28 @@ class Source:
     layout: str
     table: pa.Table
     settings: dict[str, Any]
-    stamp: str
     places: pa.Table | None = None
     label_names: dict[str, tuple[str, ...]] = field(default_factory=dict)
     label_column: str | None = None
     caption_column: str | None = None
     set_aside: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
+    temporary: tuple[Path, ...] = ()
 
     def __len__(self) -> int:
         return self.table.num_rows
+
+
+@dataclass(frozen=True)
+class Found:
+    """A set that is there but has not been looked into.
+
+    `stamp` changes whenever the contents do, and is cheap: a set that is packed already is never opened.
+    """
+
+    name: str
+    stamp: str
+    open: Callable[[], Source]
 
 
 def stamp_of(*parts: Iterable[int] | str | bytes | np.ndarray | pa.Array | pa.ChunkedArray) -> str:
@@ -96,6 +112,12 @@ def stamp_of(*parts: Iterable[int] | str | bytes | np.ndarray | pa.Array | pa.Ch
             digest.update(repr(list(part)).encode())
         digest.update(b"\x1f")
     return digest.hexdigest()[:32]
+
+
+def stamp_of_files(paths: Iterable[Path], *more: str) -> str:
+    """A stamp from the names, sizes and times of files."""
+    states = [(path.name, path.stat()) for path in paths]
+    return stamp_of(*more, *(f"{name}:{state.st_size}:{state.st_mtime_ns}" for name, state in states))
 
 
 def numbered(count: int, prefix: str = "") -> pa.ChunkedArray:

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from limner.data.options import DataOptions
-from limner.data.sources.base import FILE, Payload, Source, numbered
+from limner.data.sources.base import FILE, Found, Payload, Source, numbered
 from limner.errors import MissingExtra
 
 
@@ -22,16 +22,20 @@ def _load() -> tuple[np.ndarray, np.ndarray]:
     return np.rint(found.images * (255 / 16)).astype(np.uint8), found.target
 
 
-def open_digits(count: int | None, options: DataOptions) -> Source:
+def find_digits(count: int | None, options: DataOptions) -> Found:
     """1,797 digits with ten classes; values 0..16 are stretched to 0..255."""
+    return Found("digits", f"digits-1 {count}", lambda: _open(count))
+
+
+def _open(count: int | None) -> Source:
     pixels, target = _load()
+    pixels, target = pixels[:count], target[:count]
     return Source(
         kind="digits",
         name="digits",
         layout="built-in: handwritten digits of scikit-learn",
         table=pa.table({FILE: numbered(len(pixels), "digit "), "label": pa.array(target)}),
         settings={},
-        stamp="digits-1",
         label_names={"label": tuple("0123456789")},
         label_column="label",
     )

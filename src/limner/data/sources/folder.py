@@ -6,7 +6,7 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -14,52 +14,51 @@ import pyarrow.compute as pc
 
 from limner.data.options import DataOptions
 from limner.data.sources import layout
-from limner.data.sources.base import Payload, Source, Unreadable, stamp_of
+from limner.data.sources.base import MAX_FILE, Found, Payload, Source, Unreadable, stamp_of, stamp_of_files
 from limner.data.sources.tree import Columns, Tree, hidden
 from limner.errors import UserError
 
 
-def open_folder(root: Path, options: DataOptions) -> Source:
-    """Lists `root` without opening a picture. Raises UserError where there is no file at all."""
-    tree, sizes, set_aside, stamp = walk(root)
-    if not len(tree.paths):
-        raise UserError(f"the folder {str(root)!r} holds no files: give a folder, an archive or a built-in set of pictures")
-    found = layout.interpret(tree, options)
+def open_tree(root: Path, walked: Walked, options: DataOptions) -> Source:
+    """The pictures below `root`, with what their folders and the files beside them say."""
+    found = layout.interpret(walked.tree, options)
     return Source(
         kind="folder",
         name=root.resolve().name or "root",
         layout=found.layout,
         table=found.table,
         settings={"root": str(root.resolve())},
-        stamp=stamp,
-        places=found.places.select(["path"]),
+        places=found.places,
         label_column=found.label_column,
         caption_column=found.caption_column,
-        set_aside=tuple(set_aside) + found.set_aside,
+        set_aside=walked.set_aside + found.set_aside,
         notes=found.notes,
     )
 
 
-def open_single(path: Path, options: DataOptions) -> Source:
+def find_single(path: Path) -> Found:
     """One picture file as a set of one."""
-    state = path.stat()
-    table = pa.table({"file": pa.array([path.name], pa.large_string())})
-    return Source(
+    source = Source(
         kind="folder",
         name=path.stem,
         layout="one picture",
-        table=table,
+        table=pa.table({"file": pa.array([path.name], pa.large_string())}),
         settings={"root": str(path.resolve().parent)},
-        stamp=stamp_of(path.name, [state.st_size, state.st_mtime_ns]),
         places=pa.table({"path": pa.array([os.fsencode(path.name)], pa.large_binary())}),
     )
+    return Found(path.stem, stamp_of_files([path]), lambda: source)
 
 
-def walk(root: Path) -> tuple[Tree, np.ndarray, list[tuple[str, str]], str]:
-    """Every file below `root`: links are followed once, loops and special files are not.
+class Walked(NamedTuple):
+    """Files below a folder, what is set aside with reasons, and a stamp over all names, sizes and times."""
 
-    Returns the tree, sizes in bytes, what is set aside with reasons, and a stamp over names, sizes and times.
-    """
+    tree: Tree
+    set_aside: tuple[tuple[str, str], ...]
+    stamp: str
+
+
+def walk(root: Path) -> Walked:
+    """Every file below `root`: links are followed once, loops and special files are not."""
     columns = Columns(path=pa.large_binary(), size=pa.int64(), time=pa.int64())
     aside: list[tuple[str, str]] = []
     top = os.fsencode(root)
@@ -85,9 +84,12 @@ def walk(root: Path) -> tuple[Tree, np.ndarray, list[tuple[str, str]], str]:
     table = columns.table()
     table = table.take(pc.sort_indices(table["path"]))
     stamp = stamp_of(table["path"], table["size"], table["time"])
-    empty = pc.equal(table["size"], 0)
-    aside.extend((text(path), "empty file") for path in table["path"].filter(empty).to_pylist())
-    table = table.filter(pc.invert(empty))
+    for mask, reason in (
+        (pc.equal(table["size"], 0), "empty file"),
+        (pc.greater(table["size"], MAX_FILE), f"gigantic: more than {MAX_FILE >> 20} MiB"),
+    ):
+        aside.extend((text(path), reason) for path in table["path"].filter(mask).to_pylist())
+    table = table.filter(pc.and_(pc.greater(table["size"], 0), pc.less_equal(table["size"], MAX_FILE)))
     try:
         paths = table["path"].cast(pa.large_string())
     except pa.ArrowInvalid:  # names that are not UTF-8
@@ -97,7 +99,7 @@ def walk(root: Path) -> tuple[Tree, np.ndarray, list[tuple[str, str]], str]:
     def load(i: int) -> bytes:
         return Path(os.fsdecode(os.path.join(top, raw[i].as_py()))).read_bytes()
 
-    return Tree(paths, table.select(["path"]), load), table["size"].to_numpy(), aside, stamp
+    return Walked(Tree(paths, table.select(["path"]), load), tuple(aside), stamp)
 
 
 def _visit(

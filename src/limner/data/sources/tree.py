@@ -87,3 +87,9 @@ def first_of(paths: pa.ChunkedArray) -> pa.ChunkedArray:
 def rest_of(paths: pa.ChunkedArray) -> pa.ChunkedArray:
     """Each path without its first folder."""
     return pc.replace_substring_regex(paths, r"^[^/]*/", "")
+
+
+def sorted_tree(table: pa.Table, load: Callable[[pa.Table, int], bytes]) -> Tree:
+    """A tree from a table with a column `path`, the other columns being the places."""
+    table = table.take(pc.sort_indices(table["path"]))
+    return Tree(table["path"], table.drop_columns(["path"]), lambda i: load(table, i))
