@@ -1,0 +1,183 @@
+"""Normalisation, embeddings, dropout, attention: against their definitions."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from limner.draws import PictureDraws, TurnDraws, layers_draw_from
+from limner.nn.attention import SelfAttention
+from limner.nn.dropout import Dropout
+from limner.nn.embed import LabelEmbedding, LabelMemory, drop_labels, sinusoid
+from limner.nn.norm import BatchNorm, groups, norm
+
+
+def features(*shape, seed=0, dtype=torch.float64):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=dtype) * 3 + 1
+
+
+OVER = {"layer": (1, 2, 3), "instance": (2, 3), "batch": (0, 2, 3)}
+
+
+@pytest.mark.parametrize("name", OVER)
+def test_norm_over_which_values(name):
+    x = features(4, 16, 5, 6)
+    mean = x.mean(OVER[name], keepdim=True)
+    std = x.var(OVER[name], keepdim=True, unbiased=False).add(1e-5).sqrt()
+    assert torch.allclose(norm(name, 16).double()(x), (x - mean) / std)
+
+
+def test_group_norm_has_groups_of_eight_and_more():
+    x = features(4, 32, 5, 6)
+    y = norm("group", 32, affine=False)(x).unflatten(1, (4, 8))
+    assert torch.allclose(y.mean((2, 3, 4)), torch.zeros(4, 4, dtype=torch.float64), atol=1e-12)
+    assert [groups(c) for c in (1, 7, 8, 12, 48, 64, 96, 100, 512)] == [1, 1, 1, 1, 6, 8, 12, 10, 32]
+
+
+@pytest.mark.parametrize("name", ["rms", "pixel"])
+def test_rms_over_the_channels_of_a_pixel(name):
+    x = features(2, 8, 3, 3)
+    layer = norm(name, 8).double()
+    expected = x / x.square().mean(1, keepdim=True).sqrt()
+    assert torch.allclose(layer(x), expected, atol=1e-5)
+    assert len(list(layer.parameters())) == (1 if name == "rms" else 0)
+
+
+def test_no_norm_is_no_norm():
+    x = features(2, 8, 3, 3)
+    assert torch.equal(norm("none", 8)(x), x)
+
+
+def test_batch_norm_over_processes_is_that_of_the_whole_batch():
+    """Two halves whose sums are exchanged: results, gradients and running statistics of one process."""
+    x = features(8, 6, 3, 3).requires_grad_()
+    weight = torch.linspace(0.5, 1.5, 6)
+    whole = BatchNorm(6).double()
+    whole.weight.data.copy_(weight)
+    target = features(8, 6, 3, 3, seed=1)
+    expected = whole(x)
+    (gradient,) = torch.autograd.grad((expected * target).sum(), x)
+
+    halves = [BatchNorm(6).double(), BatchNorm(6).double()]
+    for half in halves:
+        half.weight.data.copy_(weight)
+    # Both processes run in step: what the first sends is known once the second has been computed without it.
+    parts = x.chunk(2)
+    sums = []
+
+    def statistics(part, mean):
+        return [part.sum((0, 2, 3)), (part - mean.view(1, -1, 1, 1)).square().sum((0, 2, 3))]
+
+    mean = x.mean((0, 2, 3))
+    sums = [statistics(part, mean) for part in parts]
+    outputs = []
+    for mine, half in enumerate(halves):
+        other = sums[1 - mine]
+        count = torch.tensor([36.0], dtype=torch.float64)
+        remaining = [torch.cat([other[0], count]), other[1]]
+        half.reduce = lambda own, remaining=remaining: own + remaining.pop(0)
+        outputs.append(half(parts[mine]))
+    joined = torch.cat(outputs)
+    assert torch.allclose(joined, expected)
+    assert torch.allclose(torch.autograd.grad((joined * target).sum(), x)[0], gradient)
+    for half in halves:
+        assert torch.allclose(half.running_mean, whole.running_mean)
+        assert torch.allclose(half.running_var, whole.running_var)
+
+
+def test_batch_norm_uses_what_it_has_seen():
+    layer = norm("batch", 4).double()
+    for _ in range(200):
+        layer(features(16, 4, 3, 3))
+    x = features(16, 4, 3, 3)
+    assert torch.allclose(layer.eval()(x), layer.train()(x), atol=0.02)
+
+
+def test_sinusoid_is_that_of_the_paper():
+    e = sinusoid(torch.tensor([0.0, 0.001, 0.5]), 8)
+    assert torch.equal(e[0], torch.tensor([1.0, 1, 1, 1, 0, 0, 0, 0]))
+    assert e[1, 4].item() == pytest.approx(torch.tensor(1.0).sin().item())  # the fastest turns once in 2 pi / 1000
+    assert e[2, 3].item() == pytest.approx(torch.tensor(500 / 1000).cos().item())  # 10000^(3/4) = 1000 times slower
+
+
+def test_labels_add_up_and_null_is_a_label():
+    embed = LabelEmbedding([3, 2], 5)
+    labels = torch.tensor([[0, 1], [2, -1], [-1, -1]])
+    rows = [table.weight for table in embed.tables]
+    expected = torch.stack([rows[0][1] + rows[1][2], rows[0][3] + rows[1][0], rows[0][0] + rows[1][0]])
+    assert torch.allclose(embed(labels, 3), expected)
+    assert torch.equal(embed(None, 2), embed(torch.full((2, 2), -1), 2))
+
+
+def test_share_of_labels_dropped():
+    one = drop_labels(torch.zeros(20_000, 1, dtype=torch.int64), TurnDraws((0,), 20_000), 0.2)
+    assert (one < 0).float().mean().item() == pytest.approx(0.2, abs=0.01)
+    two = drop_labels(torch.zeros(20_000, 2, dtype=torch.int64), TurnDraws((0,), 20_000), 0.2)
+    assert (two < 0).all(1).float().mean().item() == pytest.approx(0.1 + 0.9 * 0.01, abs=0.01)
+    assert (two[:, 0] < 0).float().mean().item() == pytest.approx(0.1 + 0.9 * 0.1, abs=0.01)
+    kept = torch.arange(8).view(4, 2)
+    assert torch.equal(drop_labels(kept, TurnDraws((0,), 4), 0.0), kept)
+
+
+def test_label_memory_draws_whole_rows_as_often_as_seen():
+    memory = LabelMemory(2, capacity=100)
+    draws = PictureDraws(0, range(4000))
+    assert bool((memory.draw(draws) == -1).all())
+    memory.see(torch.tensor([[9, 9]] * 50))
+    for _ in range(5):
+        memory.see(torch.tensor([[0, 5]] * 15 + [[1, 7]] * 5))  # 100 rows: the first 50 are forgotten
+    drawn = memory.draw(draws)
+    assert set(map(tuple, drawn.tolist())) == {(0, 5), (1, 7)}
+    assert (drawn[:, 0] == 0).float().mean().item() == pytest.approx(0.75, abs=0.03)
+    assert torch.equal(memory.draw(PictureDraws(0, [7])), drawn[7:8])
+
+
+def test_label_memory_takes_a_batch_that_is_larger_than_itself():
+    memory = LabelMemory(1, capacity=8)
+    memory.see(torch.arange(30).view(-1, 1))
+    assert sorted(memory.rows.flatten().tolist()) == list(range(22, 30))
+
+
+def test_dropout_belongs_to_the_turn():
+    layer = Dropout(0.25)
+    x = torch.ones(64, 8, 4, 4)
+    with layers_draw_from(TurnDraws((0, 1), 64)):
+        first, second = layer(x), layer(x)
+    with layers_draw_from(TurnDraws((0, 1), 64)):
+        again = layer(x)
+    assert torch.equal(first, again) and not torch.equal(first, second)
+    assert (first == 0).float().mean().item() == pytest.approx(0.25, abs=0.02)
+    assert first.max().item() == pytest.approx(4 / 3)
+    assert torch.equal(layer.eval()(x), x)
+
+
+def test_dropped_channels_are_whole():
+    with layers_draw_from(TurnDraws((0, 1), 64)):
+        y = Dropout(0.5, channels=True)(torch.ones(64, 8, 4, 4))
+    assert bool(((y == 0).flatten(2).float().mean(2) % 1 == 0).all())
+    assert 0.4 < (y == 0).float().mean().item() < 0.6
+
+
+def test_attention_starts_as_the_identity_and_sees_every_place():
+    torch.manual_seed(0)
+    layer = SelfAttention(64).double()
+    x = features(2, 64, 3, 4)
+    assert torch.equal(layer(x), x)
+    torch.nn.init.normal_(layer.out.weight)
+    moved = x.clone()
+    moved[:, :, 0, 0] += 1
+    assert bool(((layer(moved) - layer(x)).abs().amax(1)[:, 1:, 1:] > 0).all())
+
+
+def test_attention_agrees_with_its_formula():
+    torch.manual_seed(0)
+    layer = SelfAttention(8, heads=2).double()
+    torch.nn.init.normal_(layer.out.weight)
+    x = features(1, 8, 2, 3)
+    tokens = layer.qkv(layer.norm(x)).flatten(2).transpose(1, 2)[0]  # (6, 24)
+    heads = []
+    for h in range(2):
+        q, k, v = (tokens[:, part * 8 + 4 * h : part * 8 + 4 * h + 4] for part in range(3))
+        logits = F.normalize(q, dim=1) @ F.normalize(k, dim=1).T * 2
+        heads.append(logits.softmax(1) @ v)
+    y = torch.cat(heads, 1).T.view(1, 8, 2, 3)
+    assert torch.allclose(layer(x), x + layer.out(y), atol=1e-6)
