@@ -56,11 +56,13 @@ ARROWS: dict[str, set[str]] = {
     "evaluation": GROUND | INOUT | {"api", "samplers", "nn"},
     "serving": GROUND | INOUT | {"api", "samplers"},
     "export": GROUND | INOUT | {"api", "samplers"},
-    "studies": GROUND | INOUT | {"api", "training", "tasks", "evaluation"},
+    "studies": GROUND | INOUT | {"api", "samplers", "training", "tasks", "evaluation"},
+    # the promises that every recipe keeps, tried
+    "check": GROUND | INOUT | {"api", "families", "recipes", "samplers", "training", "evaluation"},
     # the verbs put it together; of the families they see the table of names only, to hand it in
     "verbs": GROUND
     | INOUT
-    | {"api", "families", "recipes", "studies", "training", "tasks", "evaluation", "serving", "export"},
+    | {"api", "families", "recipes", "studies", "training", "tasks", "evaluation", "serving", "export", "own", "check"},
     # the command line parses and prints
     "cli": {"errors", "config", "verbs"},
     "__main__": {"cli"},
