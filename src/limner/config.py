@@ -93,7 +93,10 @@ class Data(Options):
 
 
 class Config(Options):
-    """Everything that a run is a function of. `spec` and `model` are of the types that the family names."""
+    """Everything that a run is a function of. `spec` and `model` are of the types that the family names.
+
+    `init` names the run whose weights were the start, with their SHA-256.
+    """
 
     recipe: str
     family: str
@@ -101,6 +104,7 @@ class Config(Options):
     model: Any
     train: Training
     data: Data | None = None
+    init: dict[str, Any] | None = None
     resolved: dict[str, Any] = {}
 
 

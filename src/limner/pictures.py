@@ -71,11 +71,11 @@ def writable(path: str | Path) -> Path:
     return path
 
 
-def write_png(path: Path, pixels: np.ndarray, record: Mapping[str, Any]) -> None:
+def write_png(path: Path, pixels: np.ndarray, record: Mapping[str, Any] | None = None) -> None:
     """(H, W, C) uint8 as a PNG that says how it was made; the file is there whole or not at all."""
     from limner.provenance import png_text
 
-    record = {**record, "width": pixels.shape[1], "height": pixels.shape[0]}
+    record = {**(record or {}), "width": pixels.shape[1], "height": pixels.shape[0]}
     with storage.whole_file(path, flush=False) as part:
         image(pixels).save(part, "png", pnginfo=png_text(record))
 

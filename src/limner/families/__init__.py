@@ -6,6 +6,7 @@ from importlib import import_module
 
 import torch
 
+from limner import own
 from limner.api import Generator, Spec
 from limner.config import Config
 from limner.draws import seed_of
@@ -19,7 +20,10 @@ TABLE = {
 
 
 def family(name: str) -> type[Generator]:
-    """The class of a family."""
+    """The class of a family; that of a person's own file where the name says so."""
+    if own.is_own(name):
+        kind: type[Generator] = own.named(name)
+        return kind
     if name not in TABLE:
         raise unknown("family", name, TABLE)
     module, _, attribute = TABLE[name].partition(":")

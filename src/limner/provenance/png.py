@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -36,6 +35,8 @@ _KNOWN = {"steps": "Steps", "solver": "Sampler", "guidance": "CFG scale"}
 
 def version() -> str:
     """The installed version of this package; "0" in a source tree that was never installed."""
+    import importlib.metadata  # costs as much as all the rest of the command line
+
     try:
         return importlib.metadata.version(SOFTWARE)
     except importlib.metadata.PackageNotFoundError:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -59,7 +60,7 @@ class Sampler:
     """
 
     def __init__(
-        self, model: Generator, request: Request, origin: Mapping[str, Any] | None = None, others: Sequence[str] = ()
+        self, model: Generator, request: Request, origin: Mapping[str, Any] | None = None, others: Iterable[str] = ()
     ) -> None:
         self.origin = dict(origin or {})
         given = {key: value for key, value in request.options.items() if value is not None}
@@ -67,9 +68,8 @@ class Sampler:
         if request.label is not None:
             needs(model, "labels", others)
         self.labels = labels_of(model.spec, request.label, request.n)
-        self.model, self.request = model, request
-        if request.precision == "float64":
-            model.double()
+        self.model = copy.deepcopy(model).double() if request.precision == "float64" else model
+        self.request = request
 
     @property
     def about(self) -> dict[str, Any]:
@@ -149,7 +149,7 @@ class Sampler:
 
     def _pictures(self, pixels: np.ndarray, indices: list[int], labels: np.ndarray | None) -> Pictures:
         spec = self.model.spec
-        columns = len(spec.classes) if self.request.label == "all" else None
+        columns = len(spec.classes) if self.request.label == "all" and 4 <= len(spec.classes) <= 16 else None
         names = [attribute.values for attribute in spec.attributes]
         return Pictures(pixels, indices, labels, names, self.about, columns)
 
@@ -169,14 +169,11 @@ def labels_of(spec: Spec, asked: str | int | Sequence[str | int] | None, n: int)
         return None
     if not spec.attributes:
         raise UserError(f"label {asked!r}: this model was trained without labels; leave the label away")
-    if isinstance(asked, list | tuple):
-        if not asked:
-            raise UserError("label []: name at least one")
-        rows = [_row(spec, one) for one in asked]
-    elif asked == "all":
-        rows = [_row(spec, number) for number in range(len(spec.classes))]
-    else:
-        rows = [_row(spec, asked)]
+    if asked == "all":
+        asked = list(range(len(spec.classes)))
+    rows = [_row(spec, one) for one in ([asked] if isinstance(asked, str | int) else asked)]
+    if not rows:
+        raise UserError("no label in the list: name at least one")
     return np.asarray([rows[i % len(rows)] for i in range(n)], dtype=np.int64)
 
 

@@ -1,0 +1,42 @@
+"""The command `limn`: it parses and prints, `limner.verbs` does the work."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from limner.cli.frame import Verbs, run
+
+_HOMES = {
+    "data": ("limner.cli.data:data", "What is in a set of pictures; pack it."),
+    "train": ("limner.cli.train:train", "Train a generator on pictures."),
+    "sample": ("limner.cli.sample:sample", "Make pictures with a trained generator."),
+    "eval": ("limner.cli.evaluate:evaluate", "Measure how good pictures are."),
+    "models": ("limner.cli.lists:models", "Every recipe, or all of one."),
+    "runs": ("limner.cli.lists:runs", "What was trained here."),
+    "doctor": ("limner.cli.lists:doctor", "What this machine can do, measured."),
+    "check": ("limner.cli.lists:check", "Test a recipe of your own."),
+    "completion": ("limner.cli.lists:completion", "Let the shell complete commands."),
+    "version": ("limner.cli.lists:version", "Which Limner this is."),
+}
+
+
+@click.command(
+    "limn",
+    cls=Verbs,
+    homes=_HOMES,
+    no_args_is_help=False,
+    invoke_without_command=True,
+    epilog="limn VERB --help says more. Start with: limn train digits",
+)
+@click.pass_context
+def limn(context: click.Context) -> None:
+    """Train, sample and measure image generators on your own pictures."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+def main() -> None:
+    """Entry point of the command line."""
+    sys.exit(run(limn))

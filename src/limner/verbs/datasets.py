@@ -1,0 +1,105 @@
+"""Pictures in: what is in a set, and the set packed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from limner.errors import UserError
+from limner.verbs import units
+
+if TYPE_CHECKING:
+    from limner.config import Config
+    from limner.data import DataOptions, Pack, Report
+
+Progress = Callable[[str, float], None]
+"""Called with what is being done and the share of it that is done, 0 to 1."""
+
+
+def options_of(values: dict[str, Any]) -> DataOptions:
+    """`DataOptions` of values as people give them: sizes like "48x64", lists like "a,b". None is the default."""
+    from limner.config import convert
+    from limner.data import DataOptions
+
+    given = {key: value for key, value in values.items() if value is not None}
+    if "size" in given:
+        given["size"] = units.size(given["size"])
+    if "classes" in given:
+        given["classes"] = units.names(given["classes"])
+    made: DataOptions = convert(given, DataOptions, "data")  # type: ignore[arg-type]
+    return made
+
+
+def scan(data: str | Path, progress: Progress | None = None, **options: Any) -> Report:
+    """What is in a set of pictures, before anything is packed or trained.
+
+    Args:
+        data: a folder, an archive, a parquet, idx, .npz or .npy file, or a built-in set such as `digits`.
+        progress: called with what is being done and its share.
+        options: `size`, `crop`, `alpha`, `channels`, `depth`, `labels`, `captions`, `classes`, `split`, `limit`, `seed`
+            as in `limner.data.DataOptions`.
+    """
+    from limner import data as sets
+
+    return sets.scan(data, options_of(options), _told(progress))
+
+
+def pack(data: str | Path, out: str | Path | None = None, progress: Progress | None = None, **options: Any) -> Pack:
+    """A set of pictures packed for training, or as it was packed before; arguments as for `scan`.
+
+    Args:
+        out: folder of the pack; by default one in the cache.
+    """
+    from limner import data as sets
+
+    return sets.pack(data, options_of(options), out, _told(progress))
+
+
+def report_of(packed: Pack) -> Report:
+    """What the scan found when a set was packed."""
+    from limner.data import Report
+
+    return Report(packed.report)
+
+
+def pack_of_run(config: Config, progress: Progress | None = None) -> Pack:
+    """The very pictures that a run was trained on. Raises `UserError` where they are gone or have changed."""
+    from limner.data.packed import is_pack, open_pack
+
+    trained = config.data
+    if trained is None:
+        raise UserError("this run does not know its data: name it with --data DATA")
+    if is_pack(Path(trained.pack)):
+        there = open_pack(trained.pack)
+        if there.id == trained.id:
+            return there
+    found = pack(trained.source, progress=progress, **trained.options)
+    if found.id != trained.id:
+        raise UserError(
+            f"{trained.source} has changed since this run began: bring back what it was, or begin a new run"
+        )
+    return found
+
+
+def changed(options: DataOptions) -> dict[str, Any]:
+    """Options that differ from the default, as plain values."""
+    import msgspec
+
+    values, defaults = msgspec.to_builtins(options), msgspec.to_builtins(type(options)())
+    return {key: value for key, value in values.items() if value != defaults[key]}
+
+
+def named(data: str | Path) -> str:
+    """The name under which a run remembers a set: a built-in one as it is, a path from the root."""
+    from limner.data.sources import BUILT_IN
+
+    path = Path(data).expanduser()
+    return str(data) if str(data).partition(":")[0] in BUILT_IN else str(path.resolve())
+
+
+def _told(progress: Progress | None) -> Callable[[int, int, str], None] | None:
+    if progress is None:
+        return None
+    say = progress
+    return lambda done, total, what: say(what, done / max(total, 1))

@@ -1,0 +1,143 @@
+"""How good are a run's pictures, or a folder's, or another tool's?"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from limner import storage
+from limner.errors import UserError
+from limner.runs import CONFIG, ROOT
+from limner.verbs.datasets import Progress, named, pack_of_run
+from limner.verbs.datasets import pack as pack_of
+from limner.verbs.run import Run, open
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from limner.data import Pack
+    from limner.evaluation import Result
+    from limner.pictures import Pictures
+
+EVALS = "evals"
+Say = Callable[[str], None]
+
+
+def evaluate(
+    samples: str | Path | Run | Pictures | np.ndarray,
+    data: str | Path | None = None,
+    *,
+    against: str = "held-out",
+    n: int = 2500,
+    seed: int = 0,
+    features: str | Path = "default",
+    size: str | int | tuple[int, int] | None = None,
+    label: Any = None,
+    device: str = "auto",
+    precision: str = "float32",
+    progress: Progress | None = None,
+    **options: Any,
+) -> Result:
+    """Measure pictures against real ones.
+
+    A run's own pictures are made first, kept in its folder, and used again as long as nothing has changed that they
+    are a function of. The result goes into the run's folder and card.
+
+    Args:
+        samples: a run (opened, by name, by path, or "latest"), a folder or archive of pictures, an `.npz` or `.npy`
+            file, Pictures, or an array (N, H, W, C) uint8.
+        data: the real pictures; a run knows the set that it was trained on.
+        against: the part of them to compare with, "held-out" (never trained on) or "train".
+        n: pictures on either side; fewer where the data has fewer, which the result says.
+        seed: of the run's pictures and of the choice of real ones.
+        features: the network to compare in, by name or by path.
+        size: of the real pictures; a run's own, or the set's, unless given.
+        label, device, precision, options: of the run's pictures, as in `Run.sample`.
+        progress: called with what is being done and its share.
+    """
+    from limner.evaluation import evaluate as measure
+    from limner.pictures import Pictures
+
+    how: dict[str, Any] = {"against": against, "seed": seed, "features": features, "progress": progress}
+    run = _run(samples)
+    if run is not None:
+        return _of_run(run, _pack_for(run, data, size, progress), n, how, label, device, precision, options)
+    given = {"label": label, **options}
+    if any(value is not None for value in given.values()):
+        names = ", ".join(key for key, value in given.items() if value is not None)
+        raise UserError(f"{names}: only a run's pictures can be asked for; these are made already")
+    if data is None:
+        raise UserError("real pictures to compare with are missing: name them with --data DATA")
+    pixels = samples.pixels if isinstance(samples, Pictures) else samples
+    assert not isinstance(pixels, Run)
+    real = pack_of(data, progress=progress, size=size)
+    return measure(pixels, real, n=n, **how)
+
+
+def _run(samples: Any) -> Run | None:
+    """The run that is meant, or None where pictures are."""
+    if isinstance(samples, Run):
+        return samples
+    if not isinstance(samples, str | Path):
+        return None
+    path = Path(samples)
+    if str(samples) == "latest" or (path / CONFIG).is_file() or not path.exists():
+        if path.suffix in (".npz", ".npy"):
+            raise UserError(f"no such file: {path}")
+        return open(samples, ROOT)
+    return None
+
+
+def _pack_for(run: Run, data: str | Path | None, size: Any, progress: Progress | None) -> Pack:
+    """The run's own pictures, or others at its size."""
+    from limner.data.packed import is_pack
+
+    config = run.config
+    own = config.data is not None and (data is None or named(data) == config.data.source)
+    if own and size is None:
+        return pack_of_run(config, progress)
+    source = config.data.source if data is None and config.data is not None else data
+    if source is None:
+        raise UserError(f"{run.name} does not know its data: name it with --data DATA")
+    if is_pack(Path(source)):
+        return pack_of(source, progress=progress)
+    spec = config.spec
+    return pack_of(source, progress=progress, size=size or (spec.height, spec.width), channels=spec.channels)
+
+
+def _of_run(
+    run: Run, pack: Pack, n: int, how: dict[str, Any], label: Any, device: str, precision: str, options: dict[str, Any]
+) -> Result:
+    from limner.evaluation import evaluate as measure
+    from limner.evaluation.measure import choose_real
+
+    needed = len(choose_real(pack, how["against"], n, how["seed"]).reference)
+    sampler = run.sampler(max(needed, 1), how["seed"], label, device=device, precision=precision, **options)
+    folder = run.path / EVALS
+    kept = folder / f"samples-{sampler.digest}-n{needed}.npz"
+    progress = how["progress"]
+    if not kept.is_file():
+        sampler.write(npz=kept, progress=_counted(progress, needed))
+    result = measure(kept, pack, n=n, **how)
+    name = f"{sampler.digest}-{result.protocol}"
+    record = {**result.to_dict(), "samples": sampler.about, "pictures": str(kept.name)}
+    storage.write_file(folder / f"{name}.json", json.dumps(record, indent=1) + "\n")
+    if result.nearest is not None:
+        result.save_sheet(folder / f"{name}-nearest.png")
+    _renew_card(run)
+    return result
+
+
+def _renew_card(run: Run) -> None:
+    from limner.training.card import write_card
+
+    write_card(run.folder)
+
+
+def _counted(progress: Progress | None, n: int) -> Callable[[int, int], None] | None:
+    if progress is None:
+        return None
+    say = progress
+    return lambda done, total: say(f"making {n:,} pictures", done / max(total, 1))

@@ -1,0 +1,150 @@
+"""A trained generator in hand, and the runs that there are."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from limner import runs as folders
+from limner import storage
+from limner.errors import UserError
+from limner.runs import RunFolder
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from limner.config import Config
+    from limner.evaluation import Result
+    from limner.pictures import Pictures
+    from limner.tasks.sample import Sampler
+
+Counter = Callable[[int, int], None]
+
+
+class Run:
+    """A run's folder, opened: its config, its pictures, its numbers.
+
+    Raises:
+        UserError: the folder is not a run.
+    """
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.folder = folder
+        self._loaded: tuple[str, str, Any] | None = None
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+        return self.folder.path
+
+    @property
+    def name(self) -> str:
+        """The folder's own name."""
+        return self.folder.name
+
+    @property
+    def config(self) -> Config:
+        """Everything that the run is a function of."""
+        return self.folder.config
+
+    @property
+    def status(self) -> dict[str, Any]:
+        """Where its training stands: state, step, reason, score."""
+        return self.folder.status
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """What was recorded during training, one record a line."""
+        return self.folder.metrics()
+
+    def grid(self) -> Image.Image:
+        """The newest sheet that was drawn during training. Raises `UserError` where there is none yet."""
+        from PIL import Image
+
+        sheet = self._newest_sheet()
+        if sheet is None:
+            raise UserError(f"{self.path} has no samples yet: its training has not come that far")
+        return Image.open(sheet)
+
+    def sampler(
+        self,
+        n: int = 16,
+        seed: int = 0,
+        label: str | int | Sequence[str | int] | None = None,
+        *,
+        chunk: int = 0,
+        precision: str = "float32",
+        batch: int = 0,
+        device: str = "auto",
+        **options: Any,
+    ) -> Sampler:
+        """A checked request that has painted nothing yet; arguments as for `sample`."""
+        from limner import config
+        from limner.tasks.sample import Request, Sampler
+        from limner.verbs.catalogue import able
+
+        values = {"n": n, "seed": seed, "label": label, "options": options}
+        values |= {"chunk": chunk, "precision": precision, "batch": batch}
+        if label is not None and not isinstance(label, str | int):
+            values["label"] = list(label)
+        request = config.convert(values, Request, "sample")
+        weights, model = self._model(device)
+        saved = self.config
+        origin = {"recipe": saved.recipe, "family": saved.family, "run": self.name, "weights": weights}
+        return Sampler(model, request, origin, able("labels"))
+
+    def sample(
+        self, n: int = 16, seed: int = 0, label: Any = None, progress: Counter | None = None, **how: Any
+    ) -> Pictures:
+        """New pictures; the same seed gives the same ones.
+
+        Args:
+            n: how many. seed: which ones.
+            label: a class by name or number, "attribute=value,...", "all" for the classes in turn, or a list of these.
+            progress: called with (pictures done, n).
+            how: the model's own options (such as `steps`, `solver`, `guidance`, `truncation`), `chunk` for pictures
+                that are equal to the bit for any n, `precision`, `batch` and `device`.
+        """
+        return self.sampler(n, seed, label, **how).all(progress)
+
+    def evaluate(self, data: str | Path | None = None, **how: Any) -> Result:
+        """How good its pictures are, see `limner.evaluate`."""
+        from limner.verbs.measuring import evaluate
+
+        return evaluate(self, data, **how)
+
+    def __repr__(self) -> str:
+        return f"<run {self.path}, {self.config.recipe} at {self.config.spec}, {self.status.get('state', 'begun')}>"
+
+    def _repr_html_(self) -> str:
+        import base64
+
+        sheet = self._newest_sheet()
+        picture = ""
+        if sheet is not None:
+            picture = f'<br><img src="data:image/png;base64,{base64.b64encode(sheet.read_bytes()).decode()}">'
+        return f"<code>{html.escape(repr(self))}</code>{picture}"
+
+    def _newest_sheet(self) -> Path | None:
+        sheets = sorted(self.folder.samples.glob("*.png"), key=lambda p: p.stat().st_mtime)
+        return sheets[-1] if sheets else None
+
+    def _model(self, device: str) -> tuple[str, Any]:
+        from limner.training.resolve import pick_device
+
+        path, device = self.path / folders.WEIGHTS, pick_device(device)
+        weights = storage.hash_file(path) if path.is_file() else ""
+        if self._loaded is None or self._loaded[:2] != (weights, device):
+            self._loaded = (weights, device, self.folder.model(device))
+        return weights, self._loaded[2]
+
+
+def open(name: str | Path | Run = "latest", root: str | Path = folders.ROOT) -> Run:
+    """The run of a path, of a name below `root`, or the newest one for `latest`."""
+    return name if isinstance(name, Run) else Run(RunFolder.open(name, root))
+
+
+def sample(run: str | Path | Run = "latest", n: int = 16, seed: int = 0, label: Any = None, **how: Any) -> Pictures:
+    """Pictures of a run, see `Run.sample`."""
+    return open(run).sample(n, seed, label, **how)

@@ -1,0 +1,207 @@
+"""Train a recipe on pictures, go on with a run, say what it would cost."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from limner import runs as folders
+from limner import storage
+from limner.errors import UserError, unknown
+from limner.runs import CONFIG, RunFolder
+from limner.verbs import units
+from limner.verbs.datasets import Progress, changed, named, options_of, pack_of_run
+from limner.verbs.preparing import Build, Say, prepare
+from limner.verbs.run import Run, open
+from limner.verbs.wishes import Wish
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from limner.config import Config
+    from limner.data import Pack
+
+TRACKERS = ("tensorboard", "none")
+
+
+def train(
+    data: str | Path | None = None,
+    model: str | None = None,
+    *,
+    budget: str | float | None = None,
+    steps: int | None = None,
+    epochs: float | None = None,
+    out: str | Path | None = None,
+    resume: bool = False,
+    extend: str | float | None = None,
+    init: str | Path | Run | None = None,
+    config: str | Path | Config | None = None,
+    tracker: str = "tensorboard",
+    quiet: bool = False,
+    progress: Progress | None = None,
+    say: Say | None = None,
+    **settings: Any,
+) -> Run:
+    """Train a generator and return its run. Interrupting keeps the run; `resume=True` goes on with it, to the bit.
+
+    Args:
+        data: pictures: a folder, an archive, a file of arrays, a pack or a built-in set; may be left out with `resume`.
+        model: a recipe by name, or "my_file.py:recipe"; the recommended one unless given.
+        budget: running time such as "10m". steps: optimiser steps. epochs: times that each picture is seen. At most one
+            of them; ten minutes unless given.
+        out: the run's folder, by default runs/MODEL-0001 or the next free number.
+        resume: go on with the run in `out`, or with the newest one.
+        extend: more time ("10m") or steps ("500steps") for that run, beyond its end.
+        init: a run whose weights are the start, as far as names and shapes agree.
+        config: a config as a file or an object, of which model and training are taken.
+        tracker: "tensorboard", or "none" for metrics.jsonl alone.
+        quiet: no live line. progress: called while pictures are packed. say: takes remarks.
+        settings: of the data (`size`, `crop`, `alpha`, `labels`, `captions`, `classes`, `split`, ...), of the training
+            (`seed`, `batch`, `precision`, `device`, `compile`, `keep`), or any key of the config.
+
+    Raises:
+        UserError: what was asked for cannot be done, in one line.
+    """
+    say = say or (lambda text: None)
+    wish = Wish.of(budget, steps, epochs, settings)
+    if tracker not in TRACKERS:
+        raise unknown("tracker", tracker, TRACKERS)
+    how = {"quiet": quiet, "tensorboard": tracker == "tensorboard", "progress": progress, "say": say}
+    if resume or extend is not None:
+        path = Path(out) if out is not None else open("latest").path
+        if (path / CONFIG).exists():
+            return _go_on(RunFolder(path), data, model, wish, extend, how)
+        if extend is not None:
+            raise UserError(f"{path} is not a run folder: there is nothing to extend")
+    if data is None:
+        raise UserError("no data: name a folder, a file or a built-in set, such as: limn train digits")
+    if out is not None:
+        folders.claim(Path(out), resume)  # before the pictures are packed: a wrong --out costs no time
+    pack, complete, build = prepare(data, model, wish, config, init, progress, say)
+    folder = folders.claim(Path(out) if out is not None else folders.next_free(Path(complete.recipe).name), resume)
+    say(f"{complete.recipe} on {complete.spec} pictures ({len(pack.train):,} to train on) in {folder.path}")
+    return _run(folder, complete, pack, build, how)
+
+
+def estimate(
+    data: str | Path,
+    model: str | None = None,
+    *,
+    budget: str | float | None = None,
+    steps: int | None = None,
+    epochs: float | None = None,
+    config: str | Path | Config | None = None,
+    progress: Progress | None = None,
+    say: Say | None = None,
+    **settings: Any,
+) -> dict[str, Any]:
+    """What `train` with the same arguments would cost: parameters, memory, pictures a second, time, disk."""
+    from limner import training
+
+    say = say or (lambda text: None)
+    wish = Wish.of(budget, steps, epochs, settings)
+    pack, complete, build = prepare(data, model, wish, config, None, progress, say)
+    return training.estimate(complete, pack, build, say)
+
+
+def _go_on(
+    folder: RunFolder,
+    data: str | Path | None,
+    model: str | None,
+    wish: Wish,
+    extend: str | float | None,
+    how: dict[str, Any],
+) -> Run:
+    """Resume or extend. What is asked for beside that must be what the run was begun with."""
+    from limner import training
+    from limner.families import build
+
+    config, say = folder.config, how["say"]
+    pack = pack_of_run(config, how["progress"])
+    _refuse_changes(config, data, model, wish, len(pack.train))
+    if extend is not None:
+        config = training.extend(folder, **_more(extend))
+    elif folder.status.get("state") == "finished":
+        say(f"{folder.path} is finished ({folder.status.get('reason')}): --extend 10m would go on")
+        return Run(folder)
+    return _run(folder, config, pack, build, how)
+
+
+def _refuse_changes(config: Config, data: str | Path | None, model: str | None, wish: Wish, pictures: int) -> None:
+    from limner.config import override
+    from limner.families import typing
+    from limner.recipes.own import find
+
+    other = []
+    if model is not None and (find(model).name, find(model).family) != (config.recipe, config.family):
+        other.append(f"model {model}")
+    if config.data is not None and data is not None and named(data) != config.data.source:
+        other.append(f"data {data}")
+    if wish.data and (config.data is None or changed(options_of(wish.data)) != config.data.options):
+        other += [f"{name} {value}" for name, value in wish.data.items()]
+    if wish.unconditional and config.spec.attributes:
+        other.append("labels none")
+    for key, value in wish.assignments(config, pictures).items():
+        if value is not None and override(config, {key: value}, typing) != config:
+            other.append(f"{key.removeprefix('train.')} {value}")
+    if other:
+        raise UserError(f"--resume goes on as the run was begun, not with {', '.join(other)}: leave that away")
+
+
+def _more(extend: str | float) -> dict[str, Any]:
+    text = str(extend).strip()
+    if text.endswith("steps"):
+        number = text.removesuffix("steps").strip()
+        if not number.isdecimal() or int(number) < 1:
+            raise UserError(f"impossible --extend {text!r}: write a time like 10m, or steps like 500steps")
+        return {"steps": int(number)}
+    return {"seconds": units.duration(extend)}
+
+
+def _run(folder: RunFolder, config: Config, pack: Pack, build: Build, how: dict[str, Any]) -> Run:
+    from limner import own, training
+
+    observers = (_KeepsCode(config.family),) if own.is_own(config.family) else ()
+    try:
+        training.train(
+            config,
+            pack,
+            folder,
+            build,
+            score=_scorer(pack),
+            observers=observers,
+            quiet=how["quiet"],
+            tensorboard=how["tensorboard"],
+        )
+    finally:
+        with contextlib.suppress(OSError):
+            folder.path.rmdir()  # only where nothing came of it
+    return Run(folder)
+
+
+def _scorer(pack: Pack) -> Callable[[np.ndarray], dict[str, float]] | None:
+    """Scores on the validation slice, which picks the best weights; None where there is no such slice."""
+    from limner.evaluation import Scorer
+
+    return Scorer(pack, pack.validation).score if len(pack.validation) >= 2 else None
+
+
+class _KeepsCode:
+    """Lays the code of a person's own generator beside the weights, so that the run moves alone."""
+
+    def __init__(self, family: str) -> None:
+        self.family = family
+
+    def begin(self, trainer: Any) -> None:
+        from limner import own
+
+        name, source = own.source_of(self.family)
+        storage.write_file(trainer.folder.path / name, source)
+
+    def after_step(self, trainer: Any, record: Any) -> None:
+        pass
+
+    def end(self, trainer: Any) -> None:
+        pass
