@@ -39,7 +39,7 @@ class VAEConfig(Options):
         likelihood: of a picture given its code. "gaussian" is the squared error, "bernoulli" the cross-entropy of
             brightness, "logistic" the probability of the 8-bit value (Salimans et al. 2017, eq. 2).
         scale: deviation (logistic: scale) of the likelihood, in units of [-1, 1]: a number, "learned" for one a
-            channel, or "pixelwise" for one that the decoder gives for each value. Where not given: learned, unless bernoulli.
+            channel, or "pixelwise" for one that the decoder gives for each value. Not given: learned, if there is any.
         kl: weight of the divergence (beta of Higgins et al. 2017).
         kl_warmup: share of the training over which that weight rises from 0.
         conditional: whether labels, where there are any, are given to encoder and decoder (Sohn et al. 2015).

@@ -1,0 +1,33 @@
+"""One row a recipe: what makes it small enough for a test, and what it must refuse. A new model adds a row here."""
+
+from limner import recipes
+from limner.families import build, typing
+from limner.studies.promises import Subject
+
+UNET = {"unet.widths": [16, 32], "unet.blocks": [1, 1]}
+
+ROWS = {
+    "flow": {
+        "small": UNET,
+        "refuses": ({"prediction": "velocty"}, {"time_std": -1.0}),
+    },
+    "dcgan": {
+        "small": {"width": 16, "widest": 32},
+        "learns": {"steps": 250, "generator_optimiser.rate": 1e-3, "discriminator_optimiser.rate": 1e-3},
+        "refuses": (
+            {"loss": "hinge", "smoothing": 0.1},
+            {"conditioning": "projection"},
+            {"loss": "wassserstein"},
+            {"turns": 0},
+        ),
+    },
+    "vae": {
+        "small": {"width": 16, "widest": 32},
+        "learns": {"optimiser.rate": 3e-3},
+        "refuses": ({"likelihood": "bernoulli", "scale": 0.1}, {"likelihood": "gauss"}, {"latent": 0}),
+    },
+}
+
+
+def subject(name: str, **changes: object) -> Subject:
+    return Subject(recipes.recipe(name), recipes.configure, build, typing, **{**ROWS[name], **changes})

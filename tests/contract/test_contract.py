@@ -1,0 +1,17 @@
+"""Every recipe against every promise."""
+
+import pytest
+from rows import ROWS, subject
+
+from limner.recipes import NAMES
+from limner.studies.promises import PROMISES
+
+
+def test_every_recipe_has_a_row():
+    assert set(ROWS) == set(NAMES)
+
+
+@pytest.mark.parametrize("promise", PROMISES)
+@pytest.mark.parametrize("name", NAMES)
+def test_promise(name, promise):
+    PROMISES[promise](subject(name))
