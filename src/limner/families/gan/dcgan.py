@@ -147,7 +147,8 @@ class Critic(nn.Module):
             joined = 0
         self.layers = nn.Sequential(*layers)
         self.score = nn.Linear((widths[-1] + joined) * math.prod(start), 1)
-        initialise(self)
+        if not dense:  # weights of 0.02 need the normalisation after them
+            initialise(self)
         for table in self.inner.tables.children() if self.inner else ():
             assert isinstance(table, nn.Embedding)
             nn.init.normal_(table.weight, 0.0, 0.02)
