@@ -101,8 +101,9 @@ def plain(image: Image.Image) -> Image.Image:
         return Image.fromarray(deep_values(np.asarray(image), mode))
     if mode in ("RGBA", "LA", "La", "PA", "RGBa") or "transparency" in image.info:
         grey = mode in ("LA", "La", "L", "1")
-        image = image.convert("RGBA")
-        if image.getextrema()[3] == (255, 255):  # type: ignore[comparison-overlap]
+        if mode != "RGBA":
+            image = image.convert("RGBA")
+        if image.getchannel("A").getextrema() == (255, 255):
             return image.convert("L" if grey else "RGB")
         return image
     return image.convert("L" if mode in ("1", "L") else "RGB")

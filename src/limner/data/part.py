@@ -32,7 +32,7 @@ RECORD = np.dtype(
         ("thumb", "u1", THUMB * THUMB),
     ]
 )
-"""What is kept of each candidate: 87 bytes. `digest` is of the decoded pixels, `thumb` of the packed ones."""
+"""What is kept of each candidate: 91 bytes."""
 
 MODES = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV",
          "I", "F", "I;16", "I;16B", "I;16L", "I;16N", "BGR;15", "BGR;16", "BGR;24")  # fmt: skip
@@ -57,28 +57,39 @@ class Breach(Exception):
     """A picture that the plan has no room for."""
 
 
-def process(payloads: Iterator[Payload], count: int, plan: Plan, at: Callable[[int], None]) -> tuple[np.ndarray, np.ndarray, PartNote]:
+def process(
+    payloads: Iterator[Payload], count: int, plan: Plan, at: Callable[[int], None]
+) -> tuple[np.ndarray, np.ndarray, PartNote]:
     """Decodes `count` payloads. Returns pixels (count, H, W, C), records (count,) and the part's note.
 
     `at` is told each number before it is decoded, so that a decoder that crashes can be blamed on its picture.
     """
     pixels = np.zeros((count, *plan.shape), plan.dtype)
-    records = np.zeros(count, RECORD)
+    # Lists, because writing single fields of a structured array costs as much as decoding a small picture.
+    described: list[tuple[int, int, int, int, int]] = []
+    digests: list[bytes] = []
     aside: dict[int, str] = {}
     breach, breach_row = "", -1
     for number, payload in enumerate(payloads):
         at(number)
         try:
             picture = _picture(payload)
-            _describe(records[number], picture, plan)
-            _place(pixels[number], picture, plan, int(records[number]["digest"][0]))
+            words = (OK, _mode_number(picture.mode), _flags(picture, plan), *picture.size)
+            _place(pixels[number], picture, plan)
+            described.append(words)
+            digests.append(_digest(pixels[number], picture))
         except Refused as error:
-            records[number]["status"] = ASIDE
+            described.append((ASIDE, 0, 0, 0, 0))
+            digests.append(bytes(16))
             aside[number] = str(error)
         except Breach as error:
             breach, breach_row = str(error), number
             break
     at(-1)
+    records = np.zeros(count, RECORD)
+    for name, values in zip(("status", "mode", "flags", "height", "width"), zip(*described, strict=True), strict=False):
+        records[name][: len(described)] = values
+    records["digest"][: len(digests)] = np.frombuffer(b"".join(digests), "<u8").reshape(-1, 2)
     records["thumb"] = thumbs(pixels)
     note = PartNote(
         pixels=zlib.crc32(pixels),
@@ -97,10 +108,18 @@ def _picture(payload: Payload) -> Picture:
     return from_array(payload) if isinstance(payload, np.ndarray) else decode(payload)
 
 
-def _describe(record: np.void, picture: Picture, plan: Plan) -> None:
-    image = picture.image
-    record["mode"] = MODES.index(picture.mode) if picture.mode in MODES else 255
-    record["height"], record["width"] = picture.size
+def _mode_number(mode: str) -> int:
+    return MODES.index(mode) if mode in MODES else 255
+
+
+def _digest(pixels: np.ndarray, picture: Picture) -> bytes:
+    """Of the packed pixels and the size before: 16 bytes that are equal for the same picture in any kind of file."""
+    digest = hashlib.sha256(pixels)
+    digest.update(b"%d %d" % picture.size)
+    return digest.digest()[:16]
+
+
+def _flags(picture: Picture, plan: Plan) -> int:
     flags = ANIMATED * picture.animated + TURNED * picture.turned
     if picture.size != (plan.height, plan.width):
         if plan.native:
@@ -111,14 +130,13 @@ def _describe(record: np.void, picture: Picture, plan: Plan) -> None:
             flags += {"fit": PADDED, "stretch": 0}.get(plan.crop, CROPPED)
         elif plan.crop == "fit" and scale == 1:
             flags += PADDED
-    record["flags"] = flags
-    digest = hashlib.sha256(image.tobytes())
-    digest.update(f"{image.mode}{image.size}".encode())
-    record["digest"] = np.frombuffer(digest.digest(), "<u8", 2)
+    return flags
 
 
-def _place(target: np.ndarray, picture: Picture, plan: Plan, key: int) -> None:
+def _place(target: np.ndarray, picture: Picture, plan: Plan) -> None:
     image = picture.image
+    # A random crop depends on what is in the picture, not on where it lies, so that copies stay copies.
+    key = zlib.crc32(image.tobytes()) ^ plan.seed if plan.crop == "random" else 0
     if image.mode == "F" and plan.depth == 8:
         image = Image.fromarray(np.rint(np.asarray(image) / 257).astype(np.uint8))
     elif plan.depth == 16:
@@ -135,8 +153,8 @@ def _place(target: np.ndarray, picture: Picture, plan: Plan, key: int) -> None:
     mode = {1: "L", 3: "RGB", 4: "RGBA"}[plan.channels]
     if image.mode != mode:
         image = image.convert(mode)
-    image = to_shape(image, (plan.height, plan.width), plan.crop, key ^ plan.seed)
-    target[...] = np.asarray(image).reshape(target.shape)
+    image = to_shape(image, (plan.height, plan.width), plan.crop, key)
+    target[...] = np.frombuffer(image.tobytes(), np.uint8).reshape(target.shape)
 
 
 def _place_deep(target: np.ndarray, image: Image.Image, plan: Plan, key: int) -> None:
@@ -146,7 +164,7 @@ def _place_deep(target: np.ndarray, image: Image.Image, plan: Plan, key: int) ->
         if image.mode == "RGB" and not plan.fixed and image.convert("L").convert("RGB").tobytes() != image.tobytes():
             raise Breach("deep")
         image = Image.fromarray(np.asarray(image.convert("L"), dtype=np.float32) * 257)
-    image = to_shape(image, (plan.height, plan.width), plan.crop, key ^ plan.seed)
+    image = to_shape(image, (plan.height, plan.width), plan.crop, key)
     target[..., 0] = np.clip(np.rint(np.asarray(image)), 0, 65535).astype(np.uint16)
 
 
@@ -158,18 +176,21 @@ def on_white(image: Image.Image, grey: bool) -> Image.Image:
 
 
 def thumbs(pixels: np.ndarray) -> np.ndarray:
-    """Grey area averages (n, 64), uint8, of pictures (n, H, W, C): what near duplicates are found by."""
+    """Grey area averages (n, 64), uint8, of pictures (n, H, W, C): what near duplicates are found by.
+
+    Of pictures of 64 px and more every second pixel is enough, of 128 px and more every fourth, and so on.
+    """
+    pixels = pixels[:, :: max(1, pixels.shape[1] // 32), :: max(1, pixels.shape[2] // 32)]
     n, height, width, channels = pixels.shape
     down = area_weights(height, THUMB)
     # Colours are averaged and columns pooled in one product: (W * C, 8).
     across = np.repeat(area_weights(width, THUMB).T, channels, axis=0) / channels
     scale = 1.0 if pixels.dtype == np.uint8 else 1 / 257
     out = np.empty((n, THUMB * THUMB), np.uint8)
-    step = max(1, (1 << 24) // max(1, height * width * channels))
-    for i in range(0, n, step):
-        block = pixels[i : i + step].reshape(-1, width * channels).astype(np.float32)
+    for i in range(0, n, 64):  # blocks that stay in the processor's cache
+        block = pixels[i : i + 64].astype(np.float32).reshape(-1, width * channels)
         pooled = down @ (block @ across).reshape(-1, height, THUMB)
-        out[i : i + step] = np.rint(pooled * scale).reshape(-1, THUMB * THUMB)
+        out[i : i + 64] = np.rint(pooled * scale).reshape(-1, THUMB * THUMB)
     return out
 
 
@@ -184,8 +205,9 @@ def area_weights(length: int, parts: int) -> np.ndarray:
 def _any_colour(pixels: np.ndarray) -> bool:
     if pixels.shape[-1] == 1:
         return False
-    red, green, blue = (pixels[..., channel] for channel in range(3))
-    return bool((red != green).any() or (green != blue).any())
+    return any(
+        bool((block[..., :2] != block[..., 1:3]).any()) for block in (pixels[i : i + 8] for i in range(0, len(pixels), 8))
+    )
 
 
 def _any_clear(pixels: np.ndarray, records: np.ndarray) -> bool:
