@@ -21,8 +21,9 @@ import pytest
 ROOT = Path(__file__).parents[1]
 HOUSE = ROOT / "src" / "limner"
 
-# The ground floor, which any room may stand on: errors for users, typed options, named random numbers, safe writing.
-GROUND = {"errors", "config", "draws", "storage"}
+# The ground floor, which any room may stand on: errors for users, typed options, named random numbers, devices,
+# safe writing.
+GROUND = {"errors", "config", "draws", "devices", "storage"}
 
 # Pictures in and out, and the folder that a run is.
 INOUT = {"data", "provenance", "pictures", "runs"}
@@ -31,6 +32,7 @@ ARROWS: dict[str, set[str]] = {
     "errors": set(),
     "config": {"errors"},
     "draws": {"errors"},
+    "devices": {"errors"},
     "storage": {"errors"},
     "api": GROUND,
     # pieces that know no family

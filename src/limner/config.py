@@ -220,7 +220,7 @@ def _resolve(key: str, leaves: list[str]) -> str:
         return key
     matches = [leaf for leaf in leaves if leaf.endswith("." + key)]
     if not matches:
-        raise unknown("option", key, {leaf.split(".", 1)[-1] for leaf in leaves})
+        raise unknown("option", key, {leaf.rsplit(".", 1)[-1] for leaf in leaves} - {"model", "train"})
     if len(matches) > 1:
         raise UserError(f"option {key!r} could be any of {', '.join(matches)}: write the whole path")
     return matches[0]

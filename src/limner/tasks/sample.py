@@ -64,7 +64,11 @@ class Sampler:
     ) -> None:
         self.origin = dict(origin or {})
         given = {key: value for key, value in request.options.items() if value is not None}
-        self.options = convert(given, model.Sampling, self.origin.get("recipe", type(model).__name__))
+        owner = self.origin.get("recipe", type(model).__name__)
+        for key in given:
+            if key not in model.Sampling.__struct_fields__:
+                raise unknown(f"option of {owner}", key, model.Sampling.__struct_fields__ or ("none",))
+        self.options = convert(given, model.Sampling, owner)
         if request.label is not None:
             needs(model, "labels", others)
         self.labels = labels_of(model.spec, request.label, request.n)

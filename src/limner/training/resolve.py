@@ -20,6 +20,7 @@ from limner import storage
 from limner.api import Generator
 from limner.config import Config, Training, to_dict
 from limner.data.cache import cache_folder
+from limner.devices import pick_device
 from limner.draws import seed_of
 from limner.errors import UserError
 from limner.training.engine import Engine
@@ -66,18 +67,6 @@ def resolve(config: Config, pack: Any, build: Build, say: Say, processes: Proces
         "predicted_bytes": demand.bytes(train.batch // processes.world),
     }
     return msgspec.structs.replace(config, train=train, resolved=resolved)
-
-
-def pick_device(name: str) -> str:
-    """The device of that name, or the best there is for "auto"."""
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if name == "auto":
-        return "cuda" if there["cuda"] else "mps" if there["mps"] else "cpu"
-    if name.split(":")[0] not in there:
-        raise UserError(f"unknown device {name!r}: choose auto, cpu, cuda or mps")
-    if not there[name.split(":")[0]]:
-        raise UserError(f"device {name!r} is not available on this machine: choose --device cpu")
-    return name
 
 
 def machine() -> dict[str, Any]:

@@ -131,7 +131,7 @@ class Run:
         return sheets[-1] if sheets else None
 
     def _model(self, device: str) -> tuple[str, Any]:
-        from limner.training.resolve import pick_device
+        from limner.devices import pick_device
 
         path, device = self.path / folders.WEIGHTS, pick_device(device)
         weights = storage.hash_file(path) if path.is_file() else ""

@@ -77,10 +77,14 @@ def train(
             raise UserError(f"{path} is not a run folder: there is nothing to extend")
     if data is None:
         raise UserError("no data: name a folder, a file or a built-in set, such as: limn train digits")
-    if out is not None:
-        folders.claim(Path(out), resume)  # before the pictures are packed: a wrong --out costs no time
-    pack, complete, build = prepare(data, model, wish, config, init, progress, say)
-    folder = folders.claim(Path(out) if out is not None else folders.next_free(Path(complete.recipe).name), resume)
+    with contextlib.ExitStack() as undo:
+        if out is not None:  # before the pictures are packed: a wrong --out costs no time
+            if not Path(out).exists():
+                undo.callback(_remove_if_empty, Path(out))
+            folders.claim(Path(out), resume)
+        pack, complete, build = prepare(data, model, wish, config, init, progress, say)
+        undo.pop_all()
+    folder = folders.claim(Path(out) if out is not None else folders.next_free(complete.recipe), resume)
     say(f"{complete.recipe} on {complete.spec} pictures ({len(pack.train):,} to train on) in {folder.path}")
     return _run(folder, complete, pack, build, how)
 
@@ -176,9 +180,13 @@ def _run(folder: RunFolder, config: Config, pack: Pack, build: Build, how: dict[
             tensorboard=how["tensorboard"],
         )
     finally:
-        with contextlib.suppress(OSError):
-            folder.path.rmdir()  # only where nothing came of it
+        _remove_if_empty(folder.path)  # where nothing came of it
     return Run(folder)
+
+
+def _remove_if_empty(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        path.rmdir()
 
 
 def _scorer(pack: Pack) -> Callable[[np.ndarray], dict[str, float]] | None:
