@@ -37,24 +37,28 @@ class Picture(NamedTuple):
     turned: bool = False
 
 
-def _formats() -> list[str]:
-    Image.init()
-    first = ["PNG", "JPEG", "WEBP", "GIF", "BMP", "PPM", "TIFF"]
-    return first + sorted(set(Image.ID) - set(first) - _REFUSED)
+_COMMON = ["PNG", "JPEG", "GIF", "BMP", "PPM"]
+_others: list[str] = []
 
 
-_FORMATS: list[str] = []
+def _all_formats() -> list[str]:
+    """Every format but those refused. Finding them imports fifty modules, so it waits for the first uncommon file."""
+    if not _others:
+        Image.init()
+        _others.extend(sorted(set(Image.ID) - _REFUSED))
+    return _others
 
 
 def open_header(data: bytes) -> Image.Image:
     """Opens without decoding. Raises Refused for what is empty, gigantic or not a picture."""
-    if not _FORMATS:
-        _FORMATS.extend(_formats())
-        Image.MAX_IMAGE_PIXELS = None  # checked here, for a clearer reason and without a warning
     if not data:
         raise Refused("empty file")
+    Image.MAX_IMAGE_PIXELS = None  # checked here, for a clearer reason and without a warning
     try:
-        image = Image.open(io.BytesIO(data), formats=_FORMATS)
+        try:
+            image = Image.open(io.BytesIO(data), formats=_COMMON)
+        except Image.UnidentifiedImageError:
+            image = Image.open(io.BytesIO(data), formats=_all_formats())
     except Image.UnidentifiedImageError:
         raise Refused("not a picture") from None
     except Exception as error:  # a plugin may raise anything on bytes that lie about their format

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import importlib
-import tarfile
-import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from limner.data.options import DataOptions
 from limner.data.sources.base import Found, Reader, Source
@@ -97,6 +94,8 @@ def _folder(path: Path, options: DataOptions) -> Found:
 
 def _packed_files(path: Path, paths: pa.ChunkedArray, options: DataOptions) -> Found | None:
     """A folder that holds no pictures but parquet files, archives, arrays or idx files."""
+    import pyarrow.compute as pc
+
     from limner.data.sources import archives, arrays, parquet
 
     name = path.resolve().name or "root"
@@ -119,6 +118,9 @@ def _packed_files(path: Path, paths: pa.ChunkedArray, options: DataOptions) -> F
 
 
 def _file(path: Path, options: DataOptions) -> Found:
+    import tarfile
+    import zipfile
+
     from limner.data.sources import archives, arrays, folder, parquet
 
     if not path.stat().st_size:

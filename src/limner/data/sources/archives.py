@@ -20,8 +20,8 @@ import pyarrow as pa
 from limner.data.cache import cache_folder, make_folder
 from limner.data.options import DataOptions
 from limner.data.sources import layout
-from limner.data.sources.base import MAX_FILE, Found, Payload, Source, Unreadable, stamp_of_files
-from limner.data.sources.tree import Columns, Tree, hidden, sorted_tree
+from limner.data.sources.base import MAX_FILE, Found, Payload, Source, Unreadable, hidden, stamp_of_files
+from limner.data.sources.tree import Columns, sorted_tree
 from limner.errors import UserError
 
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2)

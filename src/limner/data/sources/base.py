@@ -30,6 +30,14 @@ MAX_FILE = 1 << 29
 FILE, SPLIT = "file", "split"  # reserved columns of every table
 
 
+_JUNK = {"__MACOSX", "Thumbs.db", "thumbs.db", "desktop.ini", "Desktop.ini", "@eaDir", "$RECYCLE.BIN"}
+
+
+def hidden(name: str) -> bool:
+    """Files and folders that an operating system leaves behind, and those that start with a dot."""
+    return name.startswith(".") or name in _JUNK
+
+
 @dataclass(frozen=True)
 class Unreadable:
     """In place of a picture: why its bytes could not be had."""

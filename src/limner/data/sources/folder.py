@@ -1,4 +1,4 @@
-"""A folder of pictures, or one picture file."""
+"""A folder of pictures, or one picture file. Imports little at its top: every decoding process imports it."""
 
 from __future__ import annotations
 
@@ -6,21 +6,23 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from limner.data.options import DataOptions
-from limner.data.sources import layout
-from limner.data.sources.base import MAX_FILE, Found, Payload, Source, Unreadable, stamp_of, stamp_of_files
-from limner.data.sources.tree import Columns, Tree, hidden
+from limner.data.sources.base import MAX_FILE, Found, Payload, Source, Unreadable, hidden, stamp_of, stamp_of_files
 from limner.errors import UserError
+
+if TYPE_CHECKING:
+    from limner.data.sources.tree import Columns, Tree
 
 
 def open_tree(root: Path, walked: Walked, options: DataOptions) -> Source:
     """The pictures below `root`, with what their folders and the files beside them say."""
+    from limner.data.sources import layout
+
     found = layout.interpret(walked.tree, options)
     return Source(
         kind="folder",
@@ -59,6 +61,10 @@ class Walked(NamedTuple):
 
 def walk(root: Path) -> Walked:
     """Every file below `root`: links are followed once, loops and special files are not."""
+    import pyarrow.compute as pc
+
+    from limner.data.sources.tree import Columns, Tree
+
     columns = Columns(path=pa.large_binary(), size=pa.int64(), time=pa.int64())
     aside: list[tuple[str, str]] = []
     top = os.fsencode(root)

@@ -9,13 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-_JUNK = {"__MACOSX", "Thumbs.db", "thumbs.db", "desktop.ini", "Desktop.ini", "@eaDir", "$RECYCLE.BIN"}
 _CHUNK = 1 << 16
-
-
-def hidden(name: str) -> bool:
-    """Files and folders that an operating system leaves behind, and those that start with a dot."""
-    return name.startswith(".") or name in _JUNK
 
 
 @dataclass(frozen=True)
