@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from limner.draws import TurnDraws
-from limner.noising.paths import PATHS, convert, noised, spread
+from limner.noising.paths import DEVIATION, PATHS, convert, noised, spread
 from limner.noising.times import draw_times, weights
 
-TARGETS = ("x", "noise", "score", "velocity")
+TARGETS = ("x", "noise", "score", "velocity", "residual")
 EVERY_PATH = pytest.mark.parametrize("path", [make() for make in PATHS.values()], ids=list(PATHS))
 
 
@@ -88,6 +88,17 @@ def test_score_is_the_gradient_of_the_log_density():
     log_density = -((z - mean) ** 2 / (2 * sigma**2)).sum()
     (expected,) = torch.autograd.grad(log_density, z)
     assert torch.allclose(point.target("score"), expected)
+
+
+@EVERY_PATH
+def test_residual_is_of_unit_size_and_uncorrelated_with_z(path):
+    g = torch.Generator().manual_seed(0)
+    x, noise = torch.randn(2, 9, 40_000, generator=g, dtype=torch.float64)
+    point = noised(path, DEVIATION * x, noise, path.inner(torch.linspace(0, 1, 9, dtype=torch.float64)))
+    residual = point.target("residual")
+    assert torch.allclose(residual.std(1), torch.ones(9, dtype=torch.float64), atol=0.02)
+    correlation = (residual * point.z).mean(1) / point.z.std(1)
+    assert torch.allclose(correlation, torch.zeros(9, dtype=torch.float64), atol=0.02)
 
 
 def test_times_follow_their_distribution():

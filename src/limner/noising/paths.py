@@ -10,7 +10,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-Target = Literal["x", "noise", "score", "velocity"]
+Target = Literal["x", "noise", "score", "velocity", "residual"]
+DEVIATION = 0.5
+"""Standard deviation that pictures in [-1, 1] are taken to have (2206.00364, table 1, sigma_data)."""
+
 PathName = Literal["straight", "cosine", "preserving", "exploding"]
 
 
@@ -117,11 +120,14 @@ PATHS: dict[str, type[Path]] = {
 def row(target: Target, level: Level) -> tuple[Tensor, Tensor]:
     """The one table: a target is a x + b n; (a, b), each (B,), at a level."""
     zero, one = torch.zeros_like(level.alpha), torch.ones_like(level.alpha)
+    size = torch.sqrt((level.alpha * DEVIATION) ** 2 + level.sigma**2)  # standard deviation of z
     rows = {
         "x": (one, zero),
         "noise": (zero, one),
         "score": (zero, -1 / level.sigma),  # gradient of log p(z | x), 2011.13456, equation 29
         "velocity": (level.dalpha, level.dsigma),  # dz / dt, 2303.08797, equation 2.10
+        # What z does not tell: of unit size at every level and uncorrelated with z (2206.00364, equation 8).
+        "residual": (-level.sigma / (DEVIATION * size), DEVIATION * level.alpha / size),
     }
     return rows[target]
 
