@@ -1,0 +1,76 @@
+"""Seconds to pack a set, against Pillow alone decoding, converting and resizing the same files.
+
+    python -m benchmarks.packing
+
+Pillow runs in a pool of two processes that take files in large chunks and keep nothing. Limner's time is that of the
+whole call: finding the files, decoding in two processes, describing, looking for duplicates, dividing, writing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from benchmarks.common import ROUNDS, SETS, alternate, medians, ratios, record, save, say
+from PIL import Image
+
+from limner.data import DataOptions, pack
+
+PROCESSES = 2
+TARGET = 1.3
+CASES = {"avatars 64 to 32": ("avatars", 32), "avatars 64": ("avatars", 64), "emoji 72 to 64": ("emoji", 64)}
+
+
+def one_picture(size: int, file: Path) -> int:
+    """Decode, convert, resize as Pillow does it; the sum proves that the pixels were there."""
+    with Image.open(file) as opened:
+        picture = opened.convert("RGB")
+    if picture.size != (size, size):
+        picture = picture.resize((size, size), Image.Resampling.BICUBIC)
+    return int(np.asarray(picture)[0, 0, 0])
+
+
+def pillow(folder: Path, size: int) -> float:
+    """Seconds of Pillow, with finding the files and starting its processes."""
+    began = time.perf_counter()
+    files = sorted(path for path in folder.rglob("*") if path.suffix == ".png")
+    with multiprocessing.get_context("fork").Pool(PROCESSES) as pool:
+        sum(pool.imap_unordered(partial(one_picture, size), files, chunksize=128))
+    return time.perf_counter() - began
+
+
+def limner(folder: Path, size: int) -> float:
+    """Seconds of a whole packing into an empty folder."""
+    with tempfile.TemporaryDirectory() as place:
+        began = time.perf_counter()
+        packed = pack(folder, DataOptions(size=size), out=Path(place) / "pack", workers=PROCESSES)
+        spent = time.perf_counter() - began
+        assert packed.shape[1:] == (size, size)
+    return spent
+
+
+def measure(folder: Path, size: int, rounds: int) -> dict[str, Any]:
+    """Median seconds of both, and their ratio."""
+    numbers = alternate({"Pillow": partial(pillow, folder, size), "limner": partial(limner, folder, size)}, rounds)
+    return {"seconds": medians(numbers), "ratio": ratios(numbers, "limner", "Pillow"), "target": TARGET}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    args = parser.parse_args()
+    cases = {}
+    for name, (folder, size) in CASES.items():
+        say(name)
+        cases[name] = measure(SETS / folder, size, args.rounds)
+    say(str(save("packing", {**record(), "processes": PROCESSES, "cases": cases})))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""Rows of the queue, and what is known of each."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+from benchmarks.common import RESULTS, ROOT, SETS, say
+
+from limner.errors import UserError
+
+ROWS = Path(__file__).with_name("rows.toml")
+DONE = RESULTS / "rows"
+RUNS = ROOT / "runs" / "queue"
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One training with its measurement; the fields are explained at the head of rows.toml."""
+
+    name: str
+    data: str
+    recipe: str
+    budget: str
+    kind: Literal["screen", "final"]
+    seed: int = 0
+    size: int | None = None
+    set: dict[str, Any] = {}
+    train: tuple[str, ...] = ()
+    eval: tuple[str, ...] = ()
+
+    @property
+    def run(self) -> Path:
+        """Folder of its run; the sheet of samples lies in it."""
+        return RUNS / self.name
+
+    @property
+    def sheet(self) -> Path:
+        """64 samples, for looking at."""
+        return self.run / "sheet.png"
+
+    def commands(self, sets: str) -> dict[str, list[str]]:
+        """What is typed after `limn`, by verb; `sets` is the folder of the real pictures."""
+        data = f"{sets}/{self.data}" if (SETS / self.data).exists() else self.data
+        run = str(self.run.relative_to(ROOT))
+        train = ["train", data, "--model", self.recipe, "--budget", self.budget, "--seed", str(self.seed), "--out", run]
+        train += ["--size", str(self.size)] if self.size else []
+        for key, value in self.set.items():
+            train += ["--set", f"{key}={value if isinstance(value, str) else json.dumps(value)}"]
+        return {
+            "train": [*train, *self.train],
+            "sample": ["sample", run, "-n", "64", "--seed", "1", "--grid", str(self.sheet.relative_to(ROOT))],
+            "eval": ["eval", run, *self.eval],
+        }
+
+    @property
+    def result(self) -> dict[str, Any] | None:
+        """What came of it, or None where it has not been run to its end."""
+        path = DONE / f"{self.name}.json"
+        return json.loads(path.read_text()) if path.is_file() else None
+
+    @property
+    def state(self) -> Literal["waiting", "begun", "finished", "failed", "changed"]:
+        """Where it stands. Changed: it has a result, but of a row that was another then."""
+        found = self.result
+        if found is None:
+            return "begun" if (self.run / "config.json").exists() else "waiting"
+        if found["row"] != msgspec.to_builtins(self):
+            return "changed"
+        return "failed" if "failed" in found else "finished"
+
+
+def read_rows(path: Path = ROWS) -> list[Row]:
+    """The rows of a file. Raises `UserError` for one that is written wrongly."""
+    try:
+        rows = msgspec.convert(tomllib.loads(path.read_text())["row"], list[Row])
+    except (msgspec.ValidationError, tomllib.TOMLDecodeError, KeyError) as error:
+        raise UserError(f"{path}: {error}") from None
+    names = [row.name for row in rows]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise UserError(f"{path}: {', '.join(sorted(twice))} is there twice: give each row a name of its own")
+    for row in rows:
+        if row.state == "changed":
+            say(f"{row.name} has changed since it was run: give the new row a name of its own")
+    return rows

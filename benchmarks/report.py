@@ -1,0 +1,137 @@
+"""benchmarks/RESULTS.md from what benchmarks/results holds; nothing in it is written by hand."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.common import RESULTS, ROOT
+from benchmarks.queue.rows import Row
+
+from limner import storage
+
+PAGE = ROOT / "benchmarks" / "RESULTS.md"
+HEAD = """# Results
+
+Made by `python -m benchmarks.queue write` from `benchmarks/results/`; how to repeat them: `benchmarks/README.md`.
+A commit with a plus had changes beside it.
+"""
+PICTURES = """## Pictures
+
+Trained for the budget on the machine named below, then measured by `limn eval`: {n} against pictures that training
+never saw, in Limner's own features. Such numbers compare under one protocol, and not with those of other features.
+FD, KID: lower is better. The floor is what real pictures score in the samples' place. Brackets: 95 % interval.
+A screen is a short run that chooses what a final is worth.
+"""
+
+
+def write(rows: Sequence[Row]) -> Path:
+    """Renew RESULTS.md. Returns its path."""
+    parts = [HEAD, *_pictures(rows), *_speed()]
+    storage.write_file(PAGE, "\n".join(part.strip() + "\n" for part in parts))
+    return PAGE
+
+
+def _pictures(rows: Sequence[Row]) -> list[str]:
+    done = [(row, row.result) for row in rows]
+    finished = [(row, found) for row, found in done if found and "failed" not in found]
+    parts = []
+    if finished:
+        counts = sorted({found["measured"]["n"] for _, found in finished})
+        said = "as many samples as given under n" if len(counts) > 1 else f"{counts[0]:,} samples"
+        table = _table(
+            "row | kind | budget | seed | FD | floor | KID | precision | recall | n | pictures/s | parameters | commit",
+            [_measured(row, found) for row, found in finished],
+        )
+        parts += [PICTURES.format(n=said), table, *_details(finished)]
+    if failed := [(row, found) for row, found in done if found and "failed" in found]:
+        parts += ["### Failed", "\n".join(f"- `{row.name}`: {found['failed']}" for row, found in failed)]
+    return parts
+
+
+def _measured(row: Row, found: dict[str, Any]) -> list[str]:
+    m = found["measured"]
+    fd = f"**{m['fd']['value']:.3f}** [{m['fd']['low']:.3f}, {m['fd']['high']:.3f}]"
+    kid = f"{m['kid']['value']:.4f} [{m['kid']['low']:.4f}, {m['kid']['high']:.4f}]"
+    cells = [row.name, row.kind, row.budget, str(row.seed), fd, f"{m['fd']['floor']:.3f}", kid]
+    cells += [f"{m['precision']['value']:.3f}", f"{m['recall']['value']:.3f}", f"{m['n']:,}"]
+    return [*cells, f"{found['pictures_per_second']:,.0f}", f"{found['parameters']:,}", found["commit"]]
+
+
+def _details(finished: Sequence[tuple[Row, dict[str, Any]]]) -> list[str]:
+    seen = [f"- **{row.name}**: {found['note']}" for row, found in finished if "note" in found]
+    parts = ["What is to be seen in them:\n\n" + "\n".join(seen)] if seen else []
+    lines = []
+    for row, found in finished:
+        how = f"{found['steps']:,} steps of {found['batch']} in {found['seconds']:.0f} s, {found['precision']}"
+        lines.append(
+            f"- {row.name}: `{found['command']}`; {how}; protocol {found['measured']['protocol']}; {_where(found)}"
+        )
+    return [*parts, "Commands:\n\n" + "\n".join(lines)]
+
+
+def _speed() -> list[str]:
+    found = {path.stem: json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))}
+    parts = []
+    if loading := [found[name] for name in found if name.startswith("loading-")]:
+        parts += [
+            "## Loading",
+            "Shuffled batches of 64 as float tensors, pictures a second, median of the runs.",
+            *_loading(loading),
+        ]
+    if "packing" in found:
+        parts += ["## Packing", *_packing(found["packing"])]
+    if steps := [found[name] for name in found if name.startswith("step-")]:
+        parts += ["## Training steps", *_steps(steps)]
+    return parts
+
+
+def _loading(results: Sequence[dict[str, Any]]) -> list[str]:
+    ways = list(dict.fromkeys(way for result in results for way in result["pictures_per_second"]))
+    rows = [[way, *(f"{r['pictures_per_second'][way]:,.0f}" for r in results)] for way in ways]
+    for peer in results[0]["lead"]:
+        cells = [f"{r['lead'][peer]['ratio']:.1f}x (target {r['lead'][peer]['target']:g}x)" for r in results]
+        rows.append([f"**limner against the best {peer}**", *cells])
+    said = "Shuffled batches of 64 as float tensors from the same files: pictures a second, median of the runs."
+    return [said, _table(" | ".join(["", *(r["data"] for r in results)]), rows), *_sources(results)]
+
+
+def _packing(result: dict[str, Any]) -> list[str]:
+    rows = []
+    for name, case in result["cases"].items():
+        seconds = (f"{case['seconds'][who]:.2f}" for who in ("Pillow", "limner"))
+        rows.append([name, *seconds, f"{case['ratio']:.2f}x", f"{case['target']}x"])
+    said = f"Seconds for the whole set with {result['processes']} processes; Pillow only decodes, converts and resizes."
+    return [said, _table("set | Pillow | limner | ratio | target", rows), *_sources([result])]
+
+
+def _steps(results: Sequence[dict[str, Any]]) -> list[str]:
+    ways = list(dict.fromkeys(way for result in results for way in result["ratios"]))
+    rows = []
+    for r in results:
+        cells = [f"{r['ratios'][way]:.2f}x" if way in r["ratios"] else "" for way in ways]
+        used = r["resolved"]["way"]
+        rows.append([f"{r['recipe']}, {r['data']}", f"{r['pictures_per_second']['tutorial']:,.0f}", *cells, used])
+    reached = [r["ratios"].get(r["resolved"]["way"], max(r["ratios"].values())) for r in results]
+    mean = statistics.geometric_mean(reached)
+    said = "Pictures a second of a tutorial's loop, and how many times that Limner reaches; each column adds one thing."
+    end = f"Geometric mean of what Limner chooses by itself: **{mean:.2f}x** (target {results[0]['target']:g}x)."
+    return [said, _table(" | ".join(["", "tutorial", *ways, "chosen"]), rows), end, *_sources(results)]
+
+
+def _sources(results: Sequence[dict[str, Any]]) -> list[str]:
+    return ["\n".join(f"- `{result['command']}`: {_where(result)}" for result in results)]
+
+
+def _where(result: dict[str, Any]) -> str:
+    where = f"seed {result['seed']}, commit {result['commit']}, {result['date']}, torch {result['torch']}"
+    return f"{where}, {result['machine']}, load {result['load']} at the end"
+
+
+def _table(head: str, rows: Sequence[Sequence[str]]) -> str:
+    names = head.split(" | ")
+    lines = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
+    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])

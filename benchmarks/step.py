@@ -1,0 +1,187 @@
+"""Training steps a second against the same networks in the loop that tutorials write.
+
+    python -m benchmarks.step flow         also dcgan, vae; --compile takes some minutes more
+
+The tutorial's side: float32, contiguous, eager, torch's optimiser with its defaults, `loss.backward()`, one batch that
+lies ready. Limner's side: its engine under a resolved config, with batches read from the pack, averaged weights, the
+check that gradients are finite, named random numbers. Both run the same network classes on the same labelled batches.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import torch
+import torch.nn.functional as F
+from benchmarks.common import ROUNDS, SETS, alternate, cifar10_files, medians, ratios, record, save, say
+from torch import Tensor
+
+from limner.api import Situation
+from limner.config import Config
+from limner.data import DataOptions, Pack, pack
+from limner.families import build
+from limner.recipes import configure, recipe
+from limner.training import Trial, resolve
+from limner.training.averaging import Average
+from limner.verbs.preparing import spec_of
+
+TARGET = 2.0
+WAYS = {  # what is added one after the other
+    "engine": {"precision": "float32", "layout": "contiguous", "compile": "off"},
+    "layout": {"precision": "float32", "layout": "channels_last", "compile": "off"},
+    "bfloat16": {"precision": "bfloat16", "layout": "channels_last", "compile": "off"},
+    "compile": {"precision": "bfloat16", "layout": "channels_last", "compile": "on"},
+}
+Step = Callable[[], float]
+
+
+def flow(model: Any, x: Tensor, labels: Tensor | None) -> Step:
+    """Conditional flow matching as its tutorials write it."""
+    network = model.network
+    optimiser = torch.optim.AdamW(network.parameters(), lr=1e-3)
+
+    def step() -> float:
+        noise = torch.randn_like(x)
+        t = torch.rand(len(x))
+        z = (1 - t)[:, None, None, None] * x + t[:, None, None, None] * noise
+        loss = F.mse_loss(network(z, t, labels), noise - x)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        return loss.item()
+
+    return step
+
+
+def dcgan(model: Any, x: Tensor, labels: Tensor | None) -> Step:
+    """PyTorch's DCGAN tutorial."""
+    painter, critic = model.painter, model.critic
+    optimiser_d = torch.optim.Adam(critic.parameters(), lr=2e-4, betas=(0.5, 0.999))
+    optimiser_g = torch.optim.Adam(painter.parameters(), lr=2e-4, betas=(0.5, 0.999))
+    bce, ones, zeros = F.binary_cross_entropy_with_logits, torch.ones(len(x)), torch.zeros(len(x))
+
+    def step() -> float:
+        optimiser_d.zero_grad()
+        real = bce(critic(x, labels), ones)
+        real.backward()
+        fakes = painter(torch.randn(len(x), *painter.wanted), labels)
+        fake = bce(critic(fakes.detach(), labels), zeros)
+        fake.backward()
+        optimiser_d.step()
+        optimiser_g.zero_grad()
+        loss = bce(critic(fakes, labels), ones)
+        loss.backward()
+        optimiser_g.step()
+        return real.item() + fake.item() + loss.item()
+
+    return step
+
+
+def vae(model: Any, x: Tensor, labels: Tensor | None) -> Step:
+    """PyTorch's VAE example with the squared error."""
+    network = model.network
+    parts = [network, *([model.labels] if model.labels is not None else [])]
+    optimiser = torch.optim.Adam([p for part in parts for p in part.parameters()], lr=1e-3)
+
+    def step() -> float:
+        given = model.given(labels, len(x))
+        mean, log_variance = network.encode(x, given).chunk(2, 1)
+        z = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
+        error = F.mse_loss(network.decode(z, given), x, reduction="sum")
+        loss = (error - 0.5 * torch.sum(1 + log_variance - mean.pow(2) - log_variance.exp())) / len(x)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        return loss.item()
+
+    return step
+
+
+PLAIN: dict[str, Callable[[Any, Tensor, Tensor | None], Step]] = {"flow": flow, "dcgan": dcgan, "vae": vae}
+
+
+def prepared(name: str, folder: Path, size: int, store: Path) -> tuple[Config, Pack]:
+    """A recipe's config for the files of a folder, and their pack."""
+    options = DataOptions(size=size)
+    packed = pack(folder, options, out=store / "pack")
+    config = configure(recipe(name), Situation(spec_of(packed, options), len(packed.train), 600.0))
+    return msgspec.structs.replace(config, train=msgspec.structs.replace(config.train, budget=600.0)), packed
+
+
+def limner(config: Config, packed: Pack, how: dict[str, str]) -> Step:
+    """Limner's step under one precision, layout and compilation."""
+    train = msgspec.structs.replace(config.train, **how)
+    trial = Trial(msgspec.structs.replace(config, train=train), packed, build)
+    average = Average(trial.model, train.average)
+
+    def step() -> float:
+        total = trial.take()
+        average.update(trial.step)
+        return total
+
+    return step
+
+
+def tutorial(name: str, config: Config, packed: Pack) -> Step:
+    """The plain loop over one batch of the same pictures."""
+    plain = msgspec.structs.replace(config.train, precision="float32", layout="contiguous", compile="off")
+    trial = Trial(msgspec.structs.replace(config, train=plain), packed, build)
+    batch = trial.feed.batch(trial.stage, trial.stage.phases[0], 0, 0)
+    return PLAIN[name](trial.model, batch.pictures.contiguous(), batch.labels)
+
+
+def rate(step: Step, batch: int, seconds: float) -> float:
+    """Pictures a second over about so many seconds, two steps ahead of them."""
+    step()
+    began = time.perf_counter()
+    step()
+    count = max(2, round(seconds / (time.perf_counter() - began)))
+    began = time.perf_counter()
+    for _ in range(count):
+        step()
+    return count * batch / (time.perf_counter() - began)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("recipe", choices=tuple(PLAIN))
+    parser.add_argument("--size", type=int, choices=(32, 64), default=32)
+    parser.add_argument("--seconds", type=float, default=2.0, help="of one run")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--compile", action="store_true")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as place:
+        store = Path(place)
+        folder = cifar10_files(store / "cifar10", 2000) if args.size == 32 else SETS / "avatars"
+        config, packed = prepared(args.recipe, folder, args.size, store)
+        chosen = resolve(config, packed, build, say)
+        ways = {name: how for name, how in WAYS.items() if args.compile or name != "compile"}
+        steps = {"tutorial": tutorial(args.recipe, chosen, packed)}
+        steps |= {name: limner(chosen, packed, how) for name, how in ways.items()}
+        batch = chosen.train.batch
+        runs = {name: lambda step=step: rate(step, batch, args.seconds) for name, step in steps.items()}
+        for name, step in steps.items():  # compilation happens here
+            say(f"{name}: first loss {step():.3f}")
+        numbers = alternate(runs, args.rounds)
+    picked = {key: getattr(chosen.train, key) for key in ("precision", "layout", "compile")}
+    result = {
+        **record(chosen.train.seed),
+        "recipe": args.recipe,
+        "data": f"{'CIFAR-10' if args.size == 32 else 'avatars'}, {args.size} px",
+        "batch": batch,
+        "pictures_per_second": medians(numbers),
+        "ratios": {name: ratios(numbers, name, "tutorial") for name in ways},
+        "resolved": {**picked, "way": next((name for name, how in WAYS.items() if how == picked), "?")},
+        "target": TARGET,
+    }
+    say(str(save(f"step-{args.recipe}-{args.size}", result)))
+
+
+if __name__ == "__main__":
+    main()
