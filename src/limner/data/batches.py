@@ -24,7 +24,7 @@ class RawBatch(NamedTuple):
 
     pictures: Tensor
     labels: Tensor | None
-    index: Tensor
+    index: Tensor  # type: ignore[assignment]  # as a name it is worth more than tuple.index
 
 
 class Batches:

@@ -27,7 +27,7 @@ def make_folder(folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
         raise UserError(
-            f"cannot write to {str(folder)!r} ({_reason(error)}): choose another place by --out or the variable LIMNER_CACHE"
+            f"cannot write to {str(folder)!r} ({_reason(error)}): choose another place by --out or LIMNER_CACHE"
         ) from error
     return folder
 
@@ -87,7 +87,9 @@ def locked(path: Path) -> Iterator[None]:
         with FileLock(str(path)):
             yield
     except PermissionError as error:
-        raise UserError(f"cannot write to {str(path.parent)!r} ({_reason(error)}): choose another place by --out") from error
+        raise UserError(
+            f"cannot write to {str(path.parent)!r} ({_reason(error)}): choose another place by --out"
+        ) from error
 
 
 def _reason(error: Exception) -> str:

@@ -42,8 +42,10 @@ def label_columns(source: Source, options: DataOptions) -> dict[str, LabelColumn
     names = [name for name in source.table.column_names if name not in (FILE, SPLIT)]
     for name in options.label_columns:
         if name not in names:
-            raise unknown("label column", name, names) if names else UserError(
-                f"no column {name!r}: the pictures of {source.name!r} come without labels"
+            raise (
+                unknown("label column", name, names)
+                if names
+                else UserError(f"no column {name!r}: the pictures of {source.name!r} come without labels")
             )
     first = options.label_columns or ((source.label_column,) if source.label_column else ())
     caption = caption_column(source, options)
@@ -69,8 +71,10 @@ def caption_column(source: Source, options: DataOptions) -> str | None:
         return source.caption_column
     names = [name for name in source.table.column_names if name not in (FILE, SPLIT)]
     if options.captions not in names:
-        raise unknown("caption column", options.captions, names) if names else UserError(
-            f"no column {options.captions!r}: the pictures of {source.name!r} come without captions"
+        raise (
+            unknown("caption column", options.captions, names)
+            if names
+            else UserError(f"no column {options.captions!r}: the pictures of {source.name!r} come without captions")
         )
     return options.captions
 
@@ -134,4 +138,6 @@ def _refuse_continuous(name: str, column: pa.ChunkedArray) -> None:
     if pa.types.is_nested(column.type) or pa.types.is_binary(column.type):
         raise UserError(f"the column {name!r} cannot be labels: it holds {column.type}")
     if pa.types.is_floating(column.type) and not _whole(column):
-        raise UserError(f"the column {name!r} cannot be labels: it holds numbers such as {column.drop_null()[0].as_py():g}")
+        raise UserError(
+            f"the column {name!r} cannot be labels: it holds numbers such as {column.drop_null()[0].as_py():g}"
+        )

@@ -6,7 +6,7 @@ import io
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 MAX_PIXELS = 178_956_970
 """Larger pictures are set aside unread: the limit at which Pillow itself refuses, about 13,400 x 13,400."""
@@ -57,9 +57,9 @@ def open_header(data: bytes) -> Image.Image:
     try:
         try:
             image = Image.open(io.BytesIO(data), formats=_COMMON)
-        except Image.UnidentifiedImageError:
+        except UnidentifiedImageError:
             image = Image.open(io.BytesIO(data), formats=_all_formats())
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         raise Refused("not a picture") from None
     except Exception as error:  # a plugin may raise anything on bytes that lie about their format
         raise Refused(f"broken ({_words(error)})") from error

@@ -62,7 +62,7 @@ def _near_pairs(thumbs: np.ndarray) -> list[np.ndarray]:
         order = np.lexsort((brightness, turned))
         ranked = hashes[order]
         for ahead in range(1, min(WINDOW, len(order) - 1) + 1):
-            close = np.flatnonzero(np.bitwise_count(ranked[ahead:] ^ ranked[:-ahead]) <= MAX_BITS)
+            close = np.flatnonzero(_count_bits(ranked[ahead:] ^ ranked[:-ahead]) <= MAX_BITS)
             pair = np.stack([order[close], order[close + ahead]], 1)
             results.append(pair[_thumbs_agree(thumbs, pair)])
     pairs = np.unique(np.sort(np.concatenate(results), 1), axis=0) if results else np.empty((0, 2), np.int64)
@@ -75,6 +75,13 @@ def difference_hash(thumbs: np.ndarray) -> np.ndarray:
     right = (cells[:, :, 1:] - cells[:, :, :-1] > _FLAT).reshape(-1, 56)
     below = np.diagonal(np.roll(cells, -1, 1) - cells, axis1=1, axis2=2) > _FLAT
     return np.packbits(np.concatenate([right, below], 1), axis=1).view(">u8")[:, 0].astype(np.uint64)
+
+
+_BITS = np.array([bin(i).count("1") for i in range(256)], np.uint8)
+
+
+def _count_bits(x: np.ndarray) -> np.ndarray:
+    return _BITS[np.ascontiguousarray(x).view(np.uint8)].reshape(-1, 8).sum(1)
 
 
 def _thumbs_agree(thumbs: np.ndarray, pairs: np.ndarray) -> np.ndarray:

@@ -99,7 +99,7 @@ def _squashed(staging: Path, plan: Plan, count: int, notes: list[PartNote]) -> P
     old = np.memmap(staging / "pixels.raw", plan.dtype, "r", 0, (count, *plan.shape))
     with (staging / "pixels.new").open("wb") as file:
         for i in range(0, count, 1024):
-            file.write(np.ascontiguousarray(old[i : i + 1024, ..., :channels]))
+            file.write(np.ascontiguousarray(old[i : i + 1024, ..., :channels]).data)
     (staging / "pixels.new").replace(staging / "pixels.raw")
     return narrow
 
@@ -207,5 +207,3 @@ def _write(
     pixels = np.memmap(staging / "pixels.raw", plan.dtype, "r", 0, (rows_on_disk, *plan.shape))
     manifest.id = content_id(np.asarray(pixels), good if holes else None, staging, manifest)
     write_whole(staging / MANIFEST, msgspec.json.encode(manifest))
-
-

@@ -79,6 +79,7 @@ class DataOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     @property
     def keeps_alpha(self) -> bool:
+        """Whether transparency becomes a channel."""
         return self.alpha == "keep" or self.number_of_channels == 4
 
     @property

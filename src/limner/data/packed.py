@@ -49,11 +49,15 @@ def open_pack(path: str | Path) -> Pack:
     try:
         manifest = msgspec.json.decode((path / MANIFEST).read_bytes(), type=Manifest)
     except msgspec.MsgspecError as error:
-        raise UserError(f"the pack {str(path)!r} is damaged or of another version ({error}): delete it and pack again") from error
+        raise UserError(
+            f"the pack {str(path)!r} is damaged or of another version ({error}): delete it and pack again"
+        ) from error
     for name, size in manifest.files.items():
         file = path / name
         if not file.is_file() or file.stat().st_size != size:
-            raise UserError(f"the pack {str(path)!r} is damaged ({name} is missing or cut off): delete it and pack again")
+            raise UserError(
+                f"the pack {str(path)!r} is damaged ({name} is missing or cut off): delete it and pack again"
+            )
     return Pack(path, manifest)
 
 
@@ -73,7 +77,9 @@ class Pack:
         self.shape = (channels, height, width)
         kind = np.uint8 if manifest.depth == 8 else np.uint16
         # A plain array over the map: np.memmap's own indexing costs more than the copy at small batches.
-        self._pixels = np.asarray(np.memmap(path / "pixels.raw", kind, "r", 0, (manifest.rows_on_disk, *manifest.shape)))
+        self._pixels = np.asarray(
+            np.memmap(path / "pixels.raw", kind, "r", 0, (manifest.rows_on_disk, *manifest.shape))
+        )
         self._rows = np.load(path / "rows.npy", mmap_mode="r") if (path / "rows.npy").exists() else None
         self.train, self.validation, self.held_out = (
             np.asarray(np.load(path / f"{part}.npy", mmap_mode="r")) for part in ("train", "validation", "held_out")
@@ -139,7 +145,9 @@ class Pack:
     def verify(self) -> None:
         """Reads all pixels and compares them with the pack's id. Raises UserError where they differ."""
         if content_id(self._pixels, self._rows, self.path, self.manifest) != self.id:
-            raise UserError(f"the pack {str(self.path)!r} is damaged (its pixels or labels have changed): delete it and pack again")
+            raise UserError(
+                f"the pack {str(self.path)!r} is damaged (its pixels or labels have changed): delete it and pack again"
+            )
 
 
 def content_id(pixels: np.ndarray, rows: np.ndarray | None, folder: Path, manifest: Manifest) -> str:
@@ -149,7 +157,7 @@ def content_id(pixels: np.ndarray, rows: np.ndarray | None, folder: Path, manife
 
     def block(i: int) -> bytes:
         stop = min(i + step, manifest.count)
-        return hashlib.sha256(pixels[i:stop] if rows is None else pixels[rows[i:stop]]).digest()
+        return hashlib.sha256((pixels[i:stop] if rows is None else pixels[rows[i:stop]]).data).digest()
 
     with ThreadPoolExecutor(2) as threads:  # hashing lets go of the interpreter
         for found in threads.map(block, range(0, manifest.count, step)):

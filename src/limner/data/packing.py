@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -51,8 +50,8 @@ def pack(
 ) -> Pack:
     """The set as a pack: from the cache (or `out`) where it is there already, else scanned and decoded once.
 
-    `progress(done, total, what)` is called as it goes; `workers` processes decode, by default one a core. A run that was
-    killed is taken up where it stopped. Raises UserError for what is no set of pictures, and where a size is needed.
+    `progress(done, total, what)` is called as it goes; `workers` processes decode, by default one a core. A run that
+    was killed is taken up where it stopped. Raises UserError for what is no set of pictures, or needs a size.
     """
     options = options or DataOptions()
     if (ready := _ready_made(data, options)) is not None:
@@ -100,7 +99,9 @@ def _ready_made(data: str | Path, options: DataOptions) -> Pack | None:
     if not is_pack(path):
         return None
     if options != DataOptions():
-        raise UserError(f"{str(data)!r} is packed already, so its size, labels and parts are fixed: leave those options out")
+        raise UserError(
+            f"{str(data)!r} is packed already, so its size, labels and parts are fixed: leave those options out"
+        )
     return open_pack(path)
 
 
@@ -154,7 +155,9 @@ def _ingest(wanted: Wanted, final: Path, progress: Progress | None, workers: int
             peeks.extend(_peek_row(reader, wanted.rows[breach.row]))
             plan = _widened(plan, breach, wanted)
             continue
-        report = finish(staging, wanted.source, wanted.options, wanted.rows, wanted.labels, plan, wanted.key, final, progress)
+        report = finish(
+            staging, wanted.source, wanted.options, wanted.rows, wanted.labels, plan, wanted.key, final, progress
+        )
         if plan.preview:
             shutil.rmtree(staging)
         else:
@@ -194,7 +197,9 @@ def _widened(plan: Plan, breach: BreachFound, wanted: Wanted) -> Plan:
         preview = planning.PREVIEW
         return msgspec.structs.replace(plan, native=False, preview=True, height=preview, width=preview, crop="stretch")
     if breach.kind == "deep":
-        raise UserError(f"depth 16 is for grey pictures, but {file!r} has colours: add --channels 1, or leave the depth at 8")
+        raise UserError(
+            f"depth 16 is for grey pictures, but {file!r} has colours: add --channels 1, or leave the depth at 8"
+        )
     return msgspec.structs.replace(plan, channels={"colour": 3, "alpha": 4}[breach.kind])
 
 
@@ -239,5 +244,3 @@ def write_arrow(path: Path, table: pa.Table) -> None:
     """A table as an Arrow file that can be memory-mapped."""
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table, max_chunksize=1 << 16)
-
-

@@ -92,7 +92,7 @@ def process(
     records["digest"][: len(digests)] = np.frombuffer(b"".join(digests), "<u8").reshape(-1, 2)
     records["thumb"] = thumbs(pixels)
     note = PartNote(
-        pixels=zlib.crc32(pixels),
+        pixels=zlib.crc32(pixels.data),
         colour=_any_colour(pixels),
         clear=plan.channels == 4 and _any_clear(pixels, records),
         breach=breach,
@@ -114,7 +114,7 @@ def _mode_number(mode: str) -> int:
 
 def _digest(pixels: np.ndarray, picture: Picture) -> bytes:
     """Of the packed pixels and the size before: 16 bytes that are equal for the same picture in any kind of file."""
-    digest = hashlib.sha256(pixels)
+    digest = hashlib.sha256(pixels.data)
     digest.update(b"%d %d" % picture.size)
     return digest.digest()[:16]
 
@@ -206,7 +206,8 @@ def _any_colour(pixels: np.ndarray) -> bool:
     if pixels.shape[-1] == 1:
         return False
     return any(
-        bool((block[..., :2] != block[..., 1:3]).any()) for block in (pixels[i : i + 8] for i in range(0, len(pixels), 8))
+        bool((block[..., :2] != block[..., 1:3]).any())
+        for block in (pixels[i : i + 8] for i in range(0, len(pixels), 8))
     )
 
 
@@ -223,7 +224,7 @@ def write_part(staging: Path, number: int, start: int, pixels: np.ndarray, recor
     """Pixels to their place in the one file, records to theirs; the note last."""
     with (staging / "pixels.raw").open("r+b") as file:
         file.seek(start * pixels[0].nbytes)
-        file.write(pixels)
+        file.write(pixels.data)
     records_file, note_file = part_files(staging, number)
     with records_file.open("wb") as file:
         np.save(file, records)

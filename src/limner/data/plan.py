@@ -45,10 +45,12 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     @property
     def dtype(self) -> np.dtype:
+        """uint8, or uint16 where 16 bits are kept."""
         return np.dtype(np.uint8 if self.depth == 8 else np.uint16)
 
     @property
     def row_bytes(self) -> int:
+        """Bytes of one picture."""
         return self.height * self.width * self.channels * self.dtype.itemsize
 
 

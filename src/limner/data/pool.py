@@ -72,7 +72,9 @@ def _run_here(staging: Path, todo: list[int], finished: Callable[[int], None]) -
         try:
             parts.decode(number)
         except OSError as error:
-            raise UserError(f"packing stopped: {error.strerror or error} (writing to {str(staging.parent)!r})") from error
+            raise UserError(
+                f"packing stopped: {error.strerror or error} (writing to {str(staging.parent)!r})"
+            ) from error
         finished(number)
 
 

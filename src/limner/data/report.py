@@ -54,7 +54,10 @@ class Report:
         for note in v["notes"]:
             row("note", note)
         if v["pack"]:
-            row("packed", f"{v['shape'][0]} x {v['shape'][1]} x {v['shape'][2]}, {v['bytes'] / 2**20:,.1f} MiB in {v['pack']}")
+            row(
+                "packed",
+                f"{v['shape'][0]} x {v['shape'][1]} x {v['shape'][2]}, {v['bytes'] / 2**20:,.1f} MiB in {v['pack']}",
+            )
         return "\n".join(lines)
 
 

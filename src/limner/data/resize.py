@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
@@ -61,7 +61,9 @@ def to_shape(image: Image.Image, size: tuple[int, int], crop: str, key: int = 0)
         return _fit(image, size)
     # The largest box of the target's aspect, as in PIL.ImageOps.fit.
     wide, high = image.size
-    box_wide, box_high = (high * width / height, high) if wide * height >= high * width else (wide, wide * height / width)
+    box_wide, box_high = (
+        (high * width / height, high) if wide * height >= high * width else (wide, wide * height / width)
+    )
     across, down = (0.5, 0.5) if crop == "center" else ((key & 0xFFFF) / 0xFFFF, (key >> 16 & 0xFFFF) / 0xFFFF)
     left, top = (wide - box_wide) * across, (high - box_high) * down
     return image.resize((width, height), method, box=(left, top, left + box_wide, top + box_high))
@@ -73,10 +75,8 @@ def _fit(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     inner = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     if inner != image.size:
         image = image.resize(inner, _FILTERS[FILTER])
-    white: int | float | tuple[int, ...] = {"L": 255, "F": 65535.0, "RGBA": (255, 255, 255, 0)}.get(
-        image.mode, (255, 255, 255)
-    )
-    canvas = Image.new(image.mode, (width, height), white)
+    whites: dict[str, Any] = {"L": 255, "F": 65535.0, "RGB": (255, 255, 255), "RGBA": (255, 255, 255, 0)}
+    canvas = Image.new(image.mode, (width, height), whites[image.mode])
     canvas.paste(image, ((width - inner[0]) // 2, (height - inner[1]) // 2))
     return canvas
 

@@ -1,4 +1,4 @@
-"""Scenes of coloured shapes whose truth is known exactly, drawn at any size. What the built-in set `shapes` is made of."""
+"""Scenes of coloured shapes whose truth is known exactly, drawn at any size: the built-in set `shapes`."""
 
 from __future__ import annotations
 
@@ -188,6 +188,7 @@ def _mask(shape: Shape, unit: float, size: tuple[int, int]) -> Image.Image:
 @lru_cache
 def outlines(kind: str) -> tuple[tuple[tuple[float, float], ...], ...]:
     """A shape's outline, then that of its hole if it has one, as points in the unit circle (y down)."""
+
     def corners(count: int, start: float, radius: float = 1.0) -> tuple[tuple[float, float], ...]:
         angles = [math.radians(start + 360 * i / count) for i in range(count)]
         return tuple((radius * math.cos(a), radius * math.sin(a)) for a in angles)
@@ -205,7 +206,22 @@ def outlines(kind: str) -> tuple[tuple[tuple[float, float], ...], ...]:
         return (tuple(point for pair in zip(outer, inner, strict=True) for point in pair),)
     if kind == "cross":
         a, b = 0.32, 0.92
-        return (((-a, -b), (a, -b), (a, -a), (b, -a), (b, a), (a, a), (a, b), (-a, b), (-a, a), (-b, a), (-b, -a), (-a, -a)),)
+        return (
+            (
+                (-a, -b),
+                (a, -b),
+                (a, -a),
+                (b, -a),
+                (b, a),
+                (a, a),
+                (a, b),
+                (-a, b),
+                (-a, a),
+                (-b, a),
+                (-b, -a),
+                (-a, -a),
+            ),
+        )
     # The heart curve x = 16 sin^3 t, y = 13 cos t - 5 cos 2t - 2 cos 3t - cos 4t (Weisstein, "Heart curve").
     points = [2 * math.pi * i / 72 for i in range(72)]
     return (

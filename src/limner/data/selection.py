@@ -13,7 +13,7 @@ from limner.errors import UserError, unknown
 
 
 def select(source: Source, labels: dict[str, LabelColumn], options: DataOptions) -> np.ndarray:
-    """Rows (int64, ascending) of the source that are wanted. Raises UserError when a name is unknown or none is left."""
+    """Rows (int64, ascending) of the source that are wanted. Raises UserError for unknown names or if none is left."""
     wanted = np.ones(len(source), dtype=bool)
     if options.split is not None:
         wanted &= _of_split(source, options.split)
@@ -23,7 +23,9 @@ def select(source: Source, labels: dict[str, LabelColumn], options: DataOptions)
     if options.limit is not None and len(rows) > options.limit:
         rows = np.sort(np.random.default_rng(options.seed).choice(rows, options.limit, replace=False))
     if not len(rows):
-        raise UserError(f"no pictures are left in {source.name!r} with split={options.split!r} and classes={options.classes!r}")
+        raise UserError(
+            f"no pictures are left in {source.name!r} with split={options.split!r} and classes={options.classes!r}"
+        )
     return rows
 
 
@@ -41,7 +43,7 @@ def _of_split(source: Source, name: str) -> np.ndarray:
 def _of_classes(source: Source, labels: dict[str, LabelColumn], options: DataOptions) -> np.ndarray:
     column = class_column(source, options)
     if column is None:
-        raise UserError(f"{source.name!r} has no classes to choose from: name a column by --labels (columns: {', '.join(labels) or 'none'})")
+        raise UserError(f"{source.name!r} has no classes: name a column by --labels ({', '.join(labels) or 'none'})")
     values = labels[column].values
     for name in options.classes or ():
         if name not in values:

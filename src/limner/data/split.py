@@ -25,7 +25,7 @@ def divide(digests: np.ndarray, group: np.ndarray, parts: np.ndarray | None) -> 
     """Cuts n pictures into training, validation and held-out ones.
 
     Where the source has a part `test` (in `parts`, one name or None a picture), that is the held-out side; else a tenth
-    of the pictures, at most 5,000, chosen by the hash of their contents, so that the order and the names of files do not
+    of the pictures, at most 5,000, chosen by the hash of their contents, so that the order and names of files do not
     matter and a set that grows keeps its choice. Groups of duplicates are never torn: where a given part tears one,
     its training pictures are left out. The validation slice, which scores in training use, is a source's own part of
     that name, else a fifth of the held-out side (a third of a side below 500), at most 2,000. Below four pictures
@@ -66,7 +66,7 @@ def _choose(digests: np.ndarray, group: np.ndarray, among: np.ndarray, target: i
     groups, first, sizes = np.unique(group[ordered], return_index=True, return_counts=True)
     by_digest = np.argsort(first, kind="stable")
     left, most = target, len(groups) - 1  # at least one group stays on the other side
-    taken = []
+    taken: list[int] = []
     for number in by_digest:
         if left <= 0 or len(taken) >= most:
             break

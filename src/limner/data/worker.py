@@ -46,7 +46,9 @@ class Parts:
         table = pa.ipc.open_file(pa.memory_map(str(places))).read_all() if places.exists() else None
         self.reader = open_reader(self.job.kind, self.job.settings, table)
 
-    def decode(self, number: int, at: Callable[[int], None] = lambda i: None, skip: dict[int, str] | None = None) -> None:
+    def decode(
+        self, number: int, at: Callable[[int], None] = lambda i: None, skip: dict[int, str] | None = None
+    ) -> None:
         """Part `number` from source to disk; pictures in `skip` are set aside unread, with the reason given."""
         start, stop = self.job.edges[number], self.job.edges[number + 1]
         rows = np.array(self.rows[start:stop])

@@ -86,7 +86,9 @@ def _folder(path: Path, options: DataOptions) -> Found:
     paths = walked.tree.paths
     if not len(paths):
         why = f" ({walked.set_aside[0][0]}: {walked.set_aside[0][1]})" if walked.set_aside else ""
-        raise UserError(f"no files in the folder {str(path)!r}{why}: give a folder or archive of pictures, or a built-in set")
+        raise UserError(
+            f"no files in the folder {str(path)!r}{why}: give a folder or archive of pictures, or a built-in set"
+        )
     packed = _packed_files(path, paths, options)
     name = path.resolve().name or "root"
     return packed or Found(name, walked.stamp, lambda: folder.open_tree(path, walked, options))
@@ -103,7 +105,9 @@ def _packed_files(path: Path, paths: pa.ChunkedArray, options: DataOptions) -> F
     is_packed = pc.match_substring_regex(paths, rf"(?i)({endings})$")
     packed = [path / p for p in paths.filter(is_packed).to_pylist()]
     others = paths.filter(pc.invert(is_packed))
-    others = others.filter(pc.invert(pc.match_substring_regex(others, r"(?i)\.(json|jsonl|csv|tsv|txt|md|ya?ml|gitattributes)$")))
+    others = others.filter(
+        pc.invert(pc.match_substring_regex(others, r"(?i)\.(json|jsonl|csv|tsv|txt|md|ya?ml|gitattributes)$"))
+    )
     if packed and not len(others):
         if all(p.suffix.lower() == ".parquet" for p in packed):
             return parquet.find_parquet(packed, name, path)
@@ -111,7 +115,9 @@ def _packed_files(path: Path, paths: pa.ChunkedArray, options: DataOptions) -> F
             return archives.find_archives(packed, name, options)
         if len(packed) == 1:
             return arrays.find_array(packed[0])
-        raise UserError(f"the folder {str(path)!r} holds several sets ({packed[0].name}, {packed[1].name}, ...): name one of them")
+        raise UserError(
+            f"the folder {str(path)!r} holds several sets ({packed[0].name}, {packed[1].name}, ...): name one of them"
+        )
     if not packed and len(others) <= _FEW and (idx := arrays.idx_files([path / p for p in others.to_pylist()])):
         return arrays.find_idx(idx, name)
     return None
@@ -135,5 +141,7 @@ def _file(path: Path, options: DataOptions) -> Found:
     if zipfile.is_zipfile(path) or tarfile.is_tarfile(path):
         return archives.find_archives([path], path.name.split(".")[0], options)
     if path.name.lower().endswith(_PACKED):
-        raise UserError(f"{str(path)!r} is no {path.suffix.lstrip('.').lower()} file, whatever its ending, or it is damaged")
+        raise UserError(
+            f"{str(path)!r} is no {path.suffix.lstrip('.').lower()} file, whatever its ending, or it is damaged"
+        )
     return folder.find_single(path)

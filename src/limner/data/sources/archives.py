@@ -39,7 +39,12 @@ def _open(paths: list[Path], name: str, options: DataOptions) -> Source:
     if any(zipped) and not all(zipped):
         raise UserError(f"{name!r} mixes zip and tar archives: put pictures into archives of one kind")
     columns = Columns(
-        path=pa.large_string(), archive=pa.int32(), offset=pa.int64(), packed=pa.int64(), size=pa.int64(), method=pa.int32()
+        path=pa.large_string(),
+        archive=pa.int32(),
+        offset=pa.int64(),
+        packed=pa.int64(),
+        size=pa.int64(),
+        method=pa.int32(),
     )
     aside: Aside = []
     notes: list[str] = []
@@ -132,7 +137,7 @@ def _list_tar(path: Path, prefix: str, number: int, columns: Columns, aside: Asi
     try:
         with tarfile.open(path, "r:") as archive:
             while (info := archive.next()) is not None:
-                archive.members = []  # or it remembers every member
+                archive.members = []  # type: ignore[attr-defined]  # or it remembers every member
                 if info.isdir():
                     continue
                 problem = _too_large(info.size) or ("" if info.size else "empty file")
@@ -188,6 +193,7 @@ class _ArchiveReader:
         self.files: dict[int, IO[bytes]] = {}
 
     def read(self, rows: np.ndarray) -> Iterator[Payload]:
+        """See `Reader.read`."""
         assert self.places is not None
         places = self.places.take(pa.array(rows))
         for i in range(len(rows)):
@@ -198,12 +204,15 @@ class _ArchiveReader:
         number = places["archive"][i].as_py()
         try:
             if number not in self.files:
-                self.files[number] = open(self.names[number], "rb")
-            return self.member(self.files[number], *(places[name][i].as_py() for name in ("offset", "packed", "size", "method")))
+                self.files[number] = open(self.names[number], "rb")  # noqa: SIM115 - kept for all its members
+            return self.member(
+                self.files[number], *(places[name][i].as_py() for name in ("offset", "packed", "size", "method"))
+            )
         except OSError as error:
             return Unreadable(f"cannot be read ({error.strerror or error})")
 
     def member(self, file: IO[bytes], offset: int, packed: int, size: int, method: int) -> bytes | Unreadable:
+        """The member at `offset`, of `packed` bytes there and `size` when unpacked."""
         raise NotImplementedError
 
 
@@ -211,6 +220,7 @@ class TarReader(_ArchiveReader):
     """Reads members of plain tars."""
 
     def member(self, file: IO[bytes], offset: int, packed: int, size: int, method: int) -> bytes | Unreadable:
+        """See `_ArchiveReader.member`."""
         file.seek(offset)
         data = file.read(size)
         return data if len(data) == size else Unreadable("cut off by the end of the archive")
@@ -220,6 +230,7 @@ class ZipReader(_ArchiveReader):
     """Reads members of zips: stored, deflated, bzip2."""
 
     def member(self, file: IO[bytes], offset: int, packed: int, size: int, method: int) -> bytes | Unreadable:
+        """See `_ArchiveReader.member`."""
         file.seek(offset)
         header = file.read(30)
         if len(header) < 30 or header[:4] != b"PK\x03\x04":

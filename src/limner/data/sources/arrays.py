@@ -19,7 +19,9 @@ from limner.data.sources.base import FILE, SPLIT, SPLIT_NAMES, Found, Payload, S
 from limner.errors import UserError
 
 _IDX_TYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
-_IDX_NAME = re.compile(r"(?P<stem>.*?)[-_.]?(?P<kind>images|labels)[-_.]?idx(?P<dims>\d)[-_.]?ubyte(\.gz)?$", re.IGNORECASE)
+_IDX_NAME = re.compile(
+    r"(?P<stem>.*?)[-_.]?(?P<kind>images|labels)[-_.]?idx(?P<dims>\d)[-_.]?ubyte(\.gz)?$", re.IGNORECASE
+)
 
 
 class Part(NamedTuple):
@@ -93,7 +95,14 @@ def _open_array(path: Path) -> Source:
     except (zipfile.BadZipFile, OSError) as error:
         raise UserError(f"{str(path)!r} is not a whole .npz file ({error})") from error
     pictures = {"x", "images", "pictures", "arr_0", "data", "samples"}
-    labels_of = {"x": "y", "images": "labels", "pictures": "labels", "arr_0": "arr_1", "data": "labels", "samples": "labels"}
+    labels_of = {
+        "x": "y",
+        "images": "labels",
+        "pictures": "labels",
+        "arr_0": "arr_1",
+        "data": "labels",
+        "samples": "labels",
+    }
     parts = []
     for name in names:
         base, _, part = name.rpartition("_") if name not in pictures and "_" in name else (name, "", "")
@@ -194,7 +203,9 @@ def _scale(array: np.ndarray, where: str) -> str:
             return "unit" if low >= 0 else "signed"
         if low >= 0 and high <= 255:
             return "uint8"
-    raise UserError(f"{where!r} holds {array.dtype} values from {low:g} to {high:g}: pixels are 0 to 255, 0 to 1 or -1 to 1")
+    raise UserError(
+        f"{where!r} holds {array.dtype} values from {low:g} to {high:g}: pixels are 0 to 255, 0 to 1 or -1 to 1"
+    )
 
 
 def _load(path: Path, member: str | None) -> np.ndarray:
@@ -267,6 +278,7 @@ class ArrayReader:
         return {**settings, "scales": found}
 
     def read(self, rows: np.ndarray) -> Iterator[Payload]:
+        """See `Reader.read`."""
         edges = np.searchsorted(rows, self.starts)
         for number, (array, scale) in enumerate(zip(self.arrays, self.scales, strict=True)):
             mine = rows[edges[number] : edges[number + 1]] - self.starts[number]

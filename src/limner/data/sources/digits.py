@@ -10,14 +10,11 @@ import pyarrow as pa
 
 from limner.data.options import DataOptions
 from limner.data.sources.base import FILE, Found, Payload, Source, numbered
-from limner.errors import MissingExtra
 
 
 def _load() -> tuple[np.ndarray, np.ndarray]:
-    try:
-        from sklearn.datasets import load_digits
-    except ImportError as error:
-        raise MissingExtra("scikit-learn", "photos", "the built-in set 'digits'") from error
+    from sklearn.datasets import load_digits
+
     found = load_digits()
     return np.rint(found.images * (255 / 16)).astype(np.uint8), found.target
 
@@ -48,4 +45,5 @@ class DigitsReader:
         self.pixels = _load()[0]
 
     def read(self, rows: np.ndarray) -> Iterator[Payload]:
+        """See `Reader.read`."""
         yield from self.pixels[rows]

@@ -140,6 +140,7 @@ class FolderReader:
         self.root, self.paths = os.fsencode(settings["root"]), places["path"]
 
     def read(self, rows: np.ndarray) -> Iterator[Payload]:
+        """See `Reader.read`."""
         for path in self.paths.take(pa.array(rows)):
             try:
                 with open(os.path.join(self.root, path.as_py()), "rb", buffering=0) as file:

@@ -60,7 +60,9 @@ def interpret(tree: Tree, options: DataOptions) -> Layout:
         for name in found.table.column_names:
             columns[f"{name}_" if name in columns else name] = found.table[name]
         if found.without:
-            notes.append(f"{found.without:,} pictures are not in {found.file}: they have no caption and no label from it")
+            notes.append(
+                f"{found.without:,} pictures are not in {found.file}: they have no caption and no label from it"
+            )
     if folder is not None and (label_column == CLASS_COLUMN or CLASS_COLUMN in options.label_columns):
         columns.setdefault(CLASS_COLUMN, folder)
     elif folder is not None and found is None:

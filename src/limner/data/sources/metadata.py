@@ -1,4 +1,4 @@
-"""Metadata files beside pictures: metadata.jsonl, .csv, .tsv, .parquet, or any such file with a column of file names."""
+"""Metadata files beside pictures: metadata.jsonl, .csv, .tsv, .parquet, or others with a column of file names."""
 
 from __future__ import annotations
 
@@ -96,9 +96,7 @@ def read_table(path: str, data: bytes) -> pa.Table:
             return pa.table({})
         return pyarrow.csv.read_csv(
             io.BytesIO(text),
-            parse_options=pyarrow.csv.ParseOptions(
-                delimiter="\t" if ending == "tsv" else ",", newlines_in_values=True
-            ),
+            parse_options=pyarrow.csv.ParseOptions(delimiter="\t" if ending == "tsv" else ",", newlines_in_values=True),
             convert_options=pyarrow.csv.ConvertOptions(strings_can_be_null=True, null_values=[""]),
         )
     except pa.ArrowInvalid as error:

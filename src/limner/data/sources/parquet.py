@@ -12,7 +12,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from limner.data.sources.base import FILE, SPLIT, SPLIT_NAMES, Found, Payload, Source, Unreadable, numbered, stamp_of_files
+from limner.data.sources.base import (
+    FILE,
+    SPLIT,
+    SPLIT_NAMES,
+    Found,
+    Payload,
+    Source,
+    Unreadable,
+    numbered,
+    stamp_of_files,
+)
 from limner.data.sources.metadata import CAPTION_COLUMNS, LABEL_COLUMNS, join, pick
 from limner.errors import UserError
 
@@ -42,7 +52,9 @@ def _open(paths: list[Path], name: str, root: Path) -> Source:
                 {
                     "file": pa.array(np.full(count, number, np.int32)),
                     "group": pa.array(np.repeat(np.arange(len(groups), dtype=np.int32), groups)),
-                    "row": pa.array(np.concatenate([np.arange(g, dtype=np.int32) for g in groups] or [np.empty(0, np.int32)])),
+                    "row": pa.array(
+                        np.concatenate([np.arange(g, dtype=np.int32) for g in groups] or [np.empty(0, np.int32)])
+                    ),
                 }
             )
         )
@@ -112,7 +124,7 @@ def _names(file: pq.ParquetFile, column: str, count: int, name: str) -> pa.Chunk
 
 def _split(path: Path, root: Path) -> str | None:
     """The part that a file's name or folder tells: train-00000-of-00002, test.parquet, data/validation/0.parquet."""
-    words = re.split(r"[-_.]", path.stem)[:1] + [part for part in path.resolve().parent.parts[len(root.resolve().parts) :]]
+    words = re.split(r"[-_.]", path.stem)[:1] + list(path.resolve().parent.parts[len(root.resolve().parts) :])
     return next((SPLIT_NAMES[word.lower()] for word in words if word.lower() in SPLIT_NAMES), None)
 
 
@@ -126,6 +138,7 @@ class ParquetReader:
         self._kept: tuple[tuple[int, int], pa.Array | None] = ((-1, -1), None)
 
     def read(self, rows: np.ndarray) -> Iterator[Payload]:
+        """See `Reader.read`."""
         places = self.places.take(pa.array(rows))
         for file, group, row in zip(*(places[name].to_numpy() for name in ("file", "group", "row")), strict=True):
             values = self._group(int(file), int(group))

@@ -16,7 +16,7 @@ from PIL import Image
 from limner.data.options import DataOptions
 from limner.data.resize import to_shape
 from limner.data.sources.base import FILE, SPLIT, TEST, TRAIN, Found, Payload, Source, numbered
-from limner.errors import MissingExtra, UserError
+from limner.errors import UserError
 
 COUNT, SIDE, LARGEST = 2000, 64, 192
 HELD = 10  # every tenth crop is a held-out one
@@ -62,7 +62,13 @@ def _open(count: int, height: int, width: int, seed: int) -> Source:
         kind="photos",
         name="photos",
         layout="built-in: crops of the photographs of scikit-learn and scikit-image",
-        table=pa.table({FILE: numbered(count, "crop "), SPLIT: parts, "photograph": names.take(pa.array(numbers % len(PHOTOGRAPHS)))}),
+        table=pa.table(
+            {
+                FILE: numbered(count, "crop "),
+                SPLIT: parts,
+                "photograph": names.take(pa.array(numbers % len(PHOTOGRAPHS))),
+            }
+        ),
         settings={"height": height, "width": width, "seed": seed},
         label_column="photograph",
     )
@@ -70,14 +76,12 @@ def _open(count: int, height: int, width: int, seed: int) -> Source:
 
 @lru_cache
 def photograph(name: str) -> Image.Image:
-    """One of `PHOTOGRAPHS` in colour. Raises MissingExtra where the library that ships it is not installed."""
+    """One of `PHOTOGRAPHS` in colour."""
     import importlib.util
 
     package, _, path = PHOTOGRAPHS[name].partition("/")
-    found = importlib.util.find_spec(package)
-    if found is None or found.origin is None:
-        library = {"skimage": "scikit-image", "sklearn": "scikit-learn"}[package]
-        raise MissingExtra(library, "photos", "the built-in set 'photos'")
+    found = importlib.util.find_spec(package)  # not imported: only its files are wanted
+    assert found is not None and found.origin is not None, f"{package} is a dependency"
     with Image.open(Path(found.origin).parent / path) as image:
         return image.convert("RGB")
 
@@ -89,6 +93,7 @@ class PhotosReader:
         self.size, self.seed = (settings["height"], settings["width"]), settings["seed"]
 
     def read(self, rows: np.ndarray) -> Iterator[Payload]:
+        """See `Reader.read`."""
         for i in rows.tolist():
             image = photograph(list(PHOTOGRAPHS)[i % len(PHOTOGRAPHS)])
             held = i // len(PHOTOGRAPHS) % HELD == HELD - 1

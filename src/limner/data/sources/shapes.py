@@ -26,7 +26,9 @@ def find_shapes(count: int | None, options: DataOptions) -> Found:
     """
     count = count or options.limit or COUNT
     height, width = options.height_width or (SIDE, SIDE)
-    return Found("shapes", f"shapes-1 {count} {height} {width} {options.seed}", lambda: _open(count, height, width, options.seed))
+    return Found(
+        "shapes", f"shapes-1 {count} {height} {width} {options.seed}", lambda: _open(count, height, width, options.seed)
+    )
 
 
 def _open(count: int, height: int, width: int, seed: int) -> Source:
@@ -73,5 +75,6 @@ class ShapesReader:
         self.height, self.width, self.seed = settings["height"], settings["width"], settings["seed"]
 
     def read(self, rows: np.ndarray) -> Iterator[Payload]:
+        """See `Reader.read`."""
         for i in rows.tolist():
             yield paint(scene(self.seed, i, self.width / self.height), self.height, self.width)

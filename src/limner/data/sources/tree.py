@@ -42,6 +42,7 @@ class Columns:
         self.rows = 0
 
     def add(self, **values: object) -> None:
+        """One more row; a column that is not named stays as long as it was, so name them all."""
         for name, value in values.items():
             self._open[name].append(value)
         self.rows += 1
@@ -54,6 +55,7 @@ class Columns:
             self._open[name] = []
 
     def table(self) -> pa.Table:
+        """All rows so far."""
         self._flush()
         return pa.table({name: pa.chunked_array(self._closed[name], kind) for name, kind in self.types.items()})
 
