@@ -1,8 +1,7 @@
 """One row a recipe: what makes it small enough for a test, and what it must refuse. A new model adds a row here."""
 
 from limner import recipes
-from limner.families import build, typing
-from limner.studies.promises import Subject
+from limner.check import Subject
 
 UNET = {"unet.widths": [16, 32], "unet.blocks": [1, 1]}
 
@@ -30,4 +29,4 @@ ROWS = {
 
 
 def subject(name: str, **changes: object) -> Subject:
-    return Subject(recipes.recipe(name), recipes.configure, build, typing, **{**ROWS[name], **changes})
+    return Subject(recipes.recipe(name), **{**ROWS[name], **changes})

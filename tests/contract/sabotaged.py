@@ -142,5 +142,11 @@ class Deaf(Sound):
         return super().pictures(z, None)
 
 
+class Crashing(Sound):
+    @classmethod
+    def check(cls, config: Config, spec: Spec) -> None:
+        1 / 0  # noqa: B018
+
+
 def recipe(family: str) -> Recipe:
     return Recipe(family, family, "none", "for the tests of the tests", lambda situation: (Config(), Training(batch=8)))

@@ -3,8 +3,8 @@
 import pytest
 from rows import ROWS, subject
 
+from limner.check import PROMISES
 from limner.recipes import NAMES
-from limner.studies.promises import PROMISES
 
 
 def test_every_recipe_has_a_row():

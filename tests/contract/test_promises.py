@@ -3,8 +3,8 @@
 import pytest
 import sabotaged
 
-from limner import families, recipes
-from limner.studies.promises import PROMISES, Broken, Subject, check
+from limner import families
+from limner.check import PROMISES, Broken, Subject, check
 
 BROKEN = [
     ("builds", "Turned", "asked for"),
@@ -26,13 +26,21 @@ BROKEN = [
 def subject(monkeypatch):
     def made(name, **changes):
         monkeypatch.setitem(families.TABLE, name, f"sabotaged:{name}")
-        return Subject(sabotaged.recipe(name), recipes.configure, families.build, families.typing, **changes)
+        return Subject(sabotaged.recipe(name), **changes)
 
     return made
 
 
 def test_a_sound_generator_keeps_every_promise(subject):
-    assert dict(check(subject("Sound"))) == dict.fromkeys(PROMISES)
+    findings = list(check(subject("Sound").recipe))
+    assert [finding.why for finding in findings if not finding.ok] == []
+    assert len(findings) == len(PROMISES)
+
+
+def test_what_a_recipe_raises_is_told(subject):
+    findings = list(check(subject("Crashing").recipe))
+    assert not any(finding.ok for finding in findings)
+    assert all("ZeroDivisionError" in finding.why for finding in findings)
 
 
 @pytest.mark.parametrize(("promise", "name", "said"), BROKEN)
