@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from benchmarks.common import RESULTS, ROOT
 from benchmarks.queue.rows import Row
 
@@ -36,8 +37,9 @@ def write(rows: Sequence[Row]) -> Path:
 
 
 def _pictures(rows: Sequence[Row]) -> list[str]:
-    done = [(row, row.result) for row in rows]
-    finished = [(row, found) for row, found in done if found and "failed" not in found]
+    results = [found for row in rows if (found := row.result) is not None]
+    done = [(msgspec.convert(found["row"], Row), found) for found in results]  # the row as it was run
+    finished = [(row, found) for row, found in done if "failed" not in found]
     parts = []
     if finished:
         counts = sorted({found["measured"]["n"] for _, found in finished})
@@ -47,7 +49,7 @@ def _pictures(rows: Sequence[Row]) -> list[str]:
             [_measured(row, found) for row, found in finished],
         )
         parts += [PICTURES.format(n=said), table, *_details(finished)]
-    if failed := [(row, found) for row, found in done if found and "failed" in found]:
+    if failed := [(row, found) for row, found in done if "failed" in found]:
         parts += ["### Failed", "\n".join(f"- `{row.name}`: {found['failed']}" for row, found in failed)]
     return parts
 

@@ -15,6 +15,7 @@ import os
 import shlex
 import subprocess
 import sys
+import textwrap
 from typing import Any
 
 import filelock
@@ -83,7 +84,7 @@ def limn(arguments: list[str], answer: bool = False) -> str:
     if process.returncode < 0:
         raise Stopped(f"limn {arguments[0]} was ended by signal {-process.returncode}")
     if process.returncode:
-        raise Failed(f"limn {arguments[0]} (exit {process.returncode}): {last}")
+        raise Failed(textwrap.shorten(f"limn {arguments[0]} (exit {process.returncode}): {last}", 240))
     if not answer:
         say(out.strip())
     return out

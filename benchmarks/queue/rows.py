@@ -67,7 +67,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         found = self.result
         if found is None:
             return "begun" if (self.run / "config.json").exists() else "waiting"
-        if found["row"] != msgspec.to_builtins(self):
+        if msgspec.convert(found["row"], Row) != self:
             return "changed"
         return "failed" if "failed" in found else "finished"
 
