@@ -8,6 +8,7 @@ UNET = {"unet.widths": [16, 32], "unet.blocks": [1, 1]}
 ROWS = {
     "flow": {
         "small": UNET,
+        "learns": {"steps": 150},
         "refuses": ({"prediction": "velocty"}, {"time_std": -1.0}),
     },
     "dcgan": {
@@ -22,7 +23,7 @@ ROWS = {
     },
     "vae": {
         "small": {"width": 16, "widest": 32},
-        "learns": {"optimiser.rate": 3e-3},
+        "learns": {"steps": 150, "optimiser.rate": 3e-3},
         "refuses": ({"likelihood": "bernoulli", "scale": 0.1}, {"likelihood": "gauss"}, {"latent": 0}),
     },
 }

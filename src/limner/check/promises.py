@@ -95,7 +95,7 @@ def stays_finite(subject: Subject) -> None:
 def learns(subject: Subject) -> None:
     """Trained on eight pictures it comes closer to them, in features and in pixels, than it was untrained."""
     spec = subject.spec(3)
-    config = subject.config(spec, **{"batch": 8, "steps": 150, "average": 0.2, **subject.learns})
+    config = subject.config(spec, **{"batch": 8, "steps": 300, "average": 0.2, **subject.learns})
     pack = Drawn(spec)
     with tempfile.TemporaryDirectory() as name:
         folder = trained(config, pack, Path(name))
