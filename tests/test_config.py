@@ -40,7 +40,8 @@ def test_round_trip(base: Config, tmp_path) -> None:  # type: ignore[no-untyped-
 
 
 def test_override_by_last_part_and_by_path(base: Config) -> None:
-    changed = config.override(base, {"width": "32", "train.batch": "4", "sizes": "[3,4]", "loss": "wasserstein"}, typing)
+    wanted = {"width": "32", "train.batch": "4", "sizes": "[3,4]", "loss": "wasserstein"}
+    changed = config.override(base, wanted, typing)
     assert changed.model == Model(width=32, sizes=(3, 4), loss="wasserstein") and changed.train.batch == 4
     assert config.override(base, {"flip": "0.5"}, typing).train.augment.flip == 0.5
     assert config.override(base, {"steps": "none"}, typing).train.steps is None

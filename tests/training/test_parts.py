@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from toys import config_of
 from toys import build as build_toy
+from toys import config_of
 
 from limner.config import Optimiser
 from limner.training import optimisers
@@ -35,7 +35,7 @@ def test_average_is_the_weighted_mean_of_all_weights() -> None:
                 parameter.fill_(float(np.sin(step)))
         average.update(step)
         history.append(float(np.sin(step)))
-    # beta_t = (1 - 1/t)^(gamma+1) unrolled: step k keeps (1 - beta_k) prod_{j>k} beta_j = (k/T)^(g+1) - ((k-1)/T)^(g+1).
+    # beta_t = (1 - 1/t)^(g+1), unrolled: step k keeps (1 - beta_k) prod_{j>k} beta_j = (k/T)^(g+1) - ((k-1)/T)^(g+1).
     k = np.arange(1, 40)
     weight = (k / 39) ** (gamma + 1) - ((k - 1) / 39) ** (gamma + 1)
     expected = float((weight * np.array(history)).sum())

@@ -90,7 +90,8 @@ class Toy(Generator):
 
     def criticise(self, batch: Batch, progress: Progress, scratch: Scratch) -> Losses:
         fake = scratch["fake"] = self.decoder(batch.draws.normal("z", 4))
-        return {"hinge": (1 - self.critic(batch.pictures.flatten(1))).relu().mean() + (1 + self.critic(fake)).relu().mean()}
+        real = (1 - self.critic(batch.pictures.flatten(1))).relu().mean()
+        return {"hinge": real + (1 + self.critic(fake)).relu().mean()}
 
     def fool(self, batch: Batch, progress: Progress, scratch: Scratch) -> Losses:
         return {"score": -self.critic(scratch["fake"]).mean()}
@@ -141,5 +142,3 @@ def run(folder: Path, config: Config, **options: Any) -> Outcome:
 def score(pictures: np.ndarray) -> dict[str, float]:
     """Stands for evaluation: how far the mean is from grey."""
     return {"kid": float(abs(pictures.mean() / 255 - 0.5))}
-
-

@@ -37,4 +37,5 @@ def configure(chosen: Recipe, situation: Situation) -> Config:
 
 def recommend(spec: Spec, pictures: int) -> tuple[str, str]:
     """(recipe, why) for a set of pictures where the user named none."""
-    return DEFAULT, f"flow matching gives the best pictures per minute at {spec.height}x{spec.width} ({pictures:,} pictures)"
+    size = f"{spec.height}x{spec.width}"
+    return DEFAULT, f"flow matching gives the best pictures per minute at {size} ({pictures:,} pictures)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -54,12 +55,10 @@ def generate(
 def _paint(model: Generator, seed: int, indices: list[int], labels: np.ndarray | None, options: Any) -> Tensor:
     draws = PictureDraws(seed, indices, device=model.device, dtype=next(model.parameters()).dtype)
     condition = Condition(None if labels is None else torch.as_tensor(labels, device=model.device))
-    canvas = None
     with layers_draw_from(draws):
-        for canvas in model.paint(draws, condition, options):
-            pass
-    assert canvas is not None, "paint() must yield at least one canvas"
-    return canvas
+        canvases = deque(model.paint(draws, condition, options), maxlen=1)
+    assert canvases, "paint() must yield at least one canvas"
+    return canvases[0]
 
 
 def _blocks(indices: Sequence[int], batch: int, chunk: int) -> Iterator[list[int]]:

@@ -14,13 +14,14 @@ from limner.config import Config, dumps
 from limner.errors import UserError
 from limner.runs import CONFIG, JOURNAL, RunFolder
 from limner.training.card import write_card
+from limner.training.doctor import doctor
 from limner.training.loop import Interruptible, Observer, Trainer
 from limner.training.observers import Grids, Line, Metrics, Scores
 from limner.training.plan import Plan
 from limner.training.processes import Processes
 from limner.training.resolve import Build, Demand, Trial, compile_parts, resolve
 
-__all__ = ["Outcome", "Trial", "estimate", "extend", "resolve", "train"]
+__all__ = ["Outcome", "Trial", "doctor", "estimate", "extend", "resolve", "train"]
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def train(
     Args:
         config: complete; what is "auto" in it is measured if the folder has no config yet, else the folder's is used.
         pack: the packed pictures. build: config to generator with fresh weights.
-        score: uint8 pictures (n, H, W, C) to numbers, "kid" among them; picks the best weights. None: the last are kept.
+        score: uint8 pictures (n, H, W, C) to numbers, "kid" among them; picks the best weights. None keeps the last.
         say: takes lines for the user; `quiet` silences the live line.
 
     Raises:

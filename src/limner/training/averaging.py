@@ -1,4 +1,4 @@
-"""Averages of the weights over the training, with the power-function profile of Karras et al. 2024 (EDM2), section 3."""
+"""Averages of the weights over the training: the power-function profile of Karras et al. 2024 (EDM2), section 3."""
 
 from __future__ import annotations
 
@@ -29,10 +29,8 @@ class Average:
         trailing = {id(p) for part in model.averaged() for p in part.parameters()} if sigma_rel else set()
         pairs = list(zip(model.parameters(), self.model.parameters(), strict=True))
         self._averaged = [(live, mean) for live, mean in pairs if id(live) in trailing]
-        self._copied = [(live, mean) for live, mean in pairs if id(live) not in trailing]
-        self._copied += [
-            (live, mean) for live, mean in zip(model.buffers(), self.model.buffers(), strict=True)
-        ]
+        self._copied: list[tuple[Tensor, Tensor]] = [(a, b) for a, b in pairs if id(a) not in trailing]
+        self._copied += [(live, mean) for live, mean in zip(model.buffers(), self.model.buffers(), strict=True)]
 
     @torch.no_grad()
     def update(self, step: int) -> None:

@@ -72,7 +72,8 @@ def _scores(scores: list[list[float]]) -> list[str]:
     if not scores:
         return []
     rows = [f"| {int(step):,} | {value:.4g} |" for step, value in scores]
-    return ["", "## Scores while training (validation slice, KID, lower is better)", "", "| step | KID |", "|---|---|", *rows]
+    head = ["## Scores while training (validation slice, KID, lower is better)", "", "| step | KID |", "|---|---|"]
+    return ["", *head, *rows]
 
 
 def _evaluations(folder: RunFolder) -> list[str]:

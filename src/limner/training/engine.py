@@ -31,7 +31,7 @@ class Engine:
         self.dtype = torch.float64 if train.precision == "float64" else torch.float32
         model.to(self.dtype)
         if train.layout == "channels_last":
-            model.to(memory_format=torch.channels_last)
+            model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.rate_scale = 1.0
         self.optimisers: dict[str, torch.optim.Optimizer] = {}
         for stage in model.stages():

@@ -9,6 +9,9 @@ import numpy as np
 
 from limner.training.loop import Trainer
 
+EARLY = 0.4
+"""Before this share of the plan pictures are bad because they are young; nothing is wrong yet."""
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -26,13 +29,14 @@ class Health:
     """Looks at samples, losses and the gap between training and held-out pictures."""
 
     def __init__(self) -> None:
+        self._said: set[str] = set()
         self._gaps: list[float] = []
         self._losses: list[float] = []
 
     def look(
         self, trainer: Trainer, samples: np.ndarray, seen: Mapping[str, float], unseen: Mapping[str, float]
     ) -> list[Finding]:
-        """Findings at this moment. Samples are uint8 (n, H, W, C); `seen` and `unseen` are the model's probes."""
+        """Findings that are new since the last look. Samples are uint8 (n, H, W, C); `seen` and `unseen` are probes."""
         real = trainer.pack.read(trainer.pack.train[: len(samples)])
         found = [
             colour_cast(samples, real),
@@ -42,7 +46,12 @@ class Health:
             self._no_learning(trainer),
             self._overfitting(seen, unseen),
         ]
-        return [finding for finding in found if finding is not None]
+        if trainer.plan.fraction(trainer.step) < EARLY:
+            return []
+        now = [finding for finding in found if finding is not None]
+        new = [finding for finding in now if finding.name not in self._said]
+        self._said = {finding.name for finding in now}
+        return new
 
     def _no_learning(self, trainer: Trainer) -> Finding | None:
         self._losses.append(sum(abs(value) for value in trainer.smooth.values()))
@@ -63,7 +72,9 @@ class Health:
         if not grows or abs(self._gaps[-1]) < 0.15 * scale:
             return None
         evidence = f"{name} is {seen[name]:.4g} on training and {unseen[name]:.4g} on held-out pictures"
-        return Finding("overfitting", evidence, "train shorter, add pictures, or augment (--set flip=0.5 --set shift=0.1)")
+        return Finding(
+            "overfitting", evidence, "train shorter, add pictures, or augment (--set flip=0.5 --set shift=0.1)"
+        )
 
 
 def colour_cast(samples: np.ndarray, real: np.ndarray) -> Finding | None:
@@ -87,7 +98,8 @@ def saturation(samples: np.ndarray, real: np.ndarray) -> Finding | None:
     ours, theirs = extreme(samples), extreme(real)
     if ours < theirs + 0.3:
         return None
-    return Finding("saturation", f"{ours:.0%} of the values are at an end, {theirs:.0%} in real pictures", "lower the rate")
+    evidence = f"{ours:.0%} of the values are at an end, {theirs:.0%} in real pictures"
+    return Finding("saturation", evidence, "lower the learning rate")
 
 
 def collapse(samples: np.ndarray, real: np.ndarray) -> Finding | None:

@@ -225,10 +225,8 @@ class Scores:
         trainer.scored(values[self.key])
         seen, unseen = self._probe(trainer, trainer.pack.train), self._probe(trainer, trainer.pack.validation)
         found = self._health.look(trainer, pictures, seen, unseen)
-        self.metrics.write(
-            trainer,
-            {"step": trainer.step, "score": values, "train": seen, "held_out": unseen, "health": [str(f) for f in found]},
-        )
+        record = {"step": trainer.step, "score": values, "train": seen, "held_out": unseen}
+        self.metrics.write(trainer, {**record, "health": [str(finding) for finding in found]})
         for finding in found:
             self.say(f"health: {finding}")
         trainer.planner.reserve = max(trainer.planner.reserve, time.monotonic() - began)

@@ -251,7 +251,7 @@ def _disparity(trial: Callable[..., Trial], layout: str) -> str | None:
 
 
 def _compiles(config: Config, settled: Training, pack: Any, build: Build, ahead: float, say: Say) -> str:
-    """"on" where compilation wins back its own cost within the time ahead."""
+    """ "on" where compilation wins back its own cost within the time ahead."""
     began = time.monotonic()
     plain = Trial(msgspec.structs.replace(config, train=settled), pack, build).seconds()
     train = msgspec.structs.replace(settled, compile="on")
