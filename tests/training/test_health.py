@@ -37,3 +37,17 @@ def test_a_discriminator_that_wins() -> None:
     assert health.discriminator_wins({"discriminator/p_real": 0.999, "discriminator/p_fake": 0.001}) is not None
     assert health.discriminator_wins({"discriminator/p_real": 0.6, "discriminator/p_fake": 0.4}) is None
     assert health.discriminator_wins({"fit/mse": 0.6}) is None
+
+
+def test_overfitting_needs_a_gap_that_grows() -> None:
+    grows = [({"mse": 1.0}, {"mse": 1.0}), ({"mse": 0.5}, {"mse": 0.7}), ({"mse": 0.2}, {"mse": 0.8})]
+    finding = health.overfitting(grows)
+    assert finding is not None and "0.2 on training and 0.8 on held-out" in str(finding)
+    assert health.overfitting(grows[::-1]) is None
+    assert health.overfitting([({}, {}), ({}, {})]) is None
+
+
+def test_a_loss_that_stands_still() -> None:
+    assert health.no_learning([1.0, 1.0, 1.0], {"fit/mse": 1.0}) is not None
+    assert health.no_learning([1.0, 0.9, 0.8], {"fit/mse": 1.0}) is None
+    assert health.no_learning([1.0, 1.0, 1.0], {"discriminator/hinge": 1.0}) is None

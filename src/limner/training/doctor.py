@@ -46,7 +46,7 @@ def doctor() -> dict[str, Any]:
 
 
 def _gflops(device: str, precision: str, layout: str) -> float:
-    x = torch.randn(_PICTURES, _CHANNELS, _SIDE, _SIDE, device=device)
+    x = torch.ones(_PICTURES, _CHANNELS, _SIDE, _SIDE, device=device)
     convolution: Any = nn.Conv2d(_CHANNELS, _CHANNELS, 3, padding=1, device=device)
     if layout == "channels_last":
         x, convolution = x.to(memory_format=torch.channels_last), convolution.to(memory_format=torch.channels_last)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -25,56 +26,62 @@ class Finding:
         return f"{self.name} ({self.evidence}) - {self.remedy}"
 
 
-class Health:
-    """Looks at samples, losses and the gap between training and held-out pictures."""
+def findings(
+    trainer: Trainer,
+    samples: np.ndarray,
+    seen: Mapping[str, float],
+    unseen: Mapping[str, float],
+    history: Sequence[Mapping[str, Any]],
+) -> list[Finding]:
+    """All that is wrong now.
 
-    def __init__(self) -> None:
-        self._said: set[str] = set()
-        self._gaps: list[float] = []
-        self._losses: list[float] = []
+    Args:
+        samples: uint8 (n, H, W, C), from the averaged weights.
+        seen, unseen: the model's probe of training and of held-out pictures.
+        history: earlier score records of metrics.jsonl, so that a resumed run says what an unbroken one says.
+    """
+    if trainer.plan.fraction(trainer.step) < EARLY:
+        return []
+    real = trainer.pack.read(trainer.pack.train[: len(samples)])
+    found = [
+        colour_cast(samples, real),
+        saturation(samples, real),
+        collapse(samples, real),
+        discriminator_wins(trainer.smooth),
+        no_learning([record["level"] for record in history] + [level(trainer.smooth)], trainer.smooth),
+        overfitting([(record["train"], record["held_out"]) for record in history] + [(seen, unseen)]),
+    ]
+    return [finding for finding in found if finding is not None]
 
-    def look(
-        self, trainer: Trainer, samples: np.ndarray, seen: Mapping[str, float], unseen: Mapping[str, float]
-    ) -> list[Finding]:
-        """Findings that are new since the last look. Samples are uint8 (n, H, W, C); `seen` and `unseen` are probes."""
-        real = trainer.pack.read(trainer.pack.train[: len(samples)])
-        found = [
-            colour_cast(samples, real),
-            saturation(samples, real),
-            collapse(samples, real),
-            discriminator_wins(trainer.smooth),
-            self._no_learning(trainer),
-            self._overfitting(seen, unseen),
-        ]
-        if trainer.plan.fraction(trainer.step) < EARLY:
-            return []
-        now = [finding for finding in found if finding is not None]
-        new = [finding for finding in now if finding.name not in self._said]
-        self._said = {finding.name for finding in now}
-        return new
 
-    def _no_learning(self, trainer: Trainer) -> Finding | None:
-        self._losses.append(sum(abs(value) for value in trainer.smooth.values()))
-        if len(self._losses) < 3 or any("critic" in name or "discriminator" in name for name in trainer.smooth):
-            return None
-        first, last = self._losses[0], self._losses[-1]
-        if abs(first - last) > 1e-4 * abs(first):
-            return None
-        return Finding("no learning", f"the loss stands at {last:.4g}", "raise the learning rate (--set rate=...)")
+def level(losses: Mapping[str, float]) -> float:
+    """The losses' size in one number."""
+    return sum(abs(value) for value in losses.values())
 
-    def _overfitting(self, seen: Mapping[str, float], unseen: Mapping[str, float]) -> Finding | None:
-        if not seen or not unseen:
-            return None
-        name = next(iter(seen))
-        self._gaps.append(unseen[name] - seen[name])
-        scale = abs(seen[name]) + 1e-9
-        grows = len(self._gaps) >= 2 and abs(self._gaps[-1]) > abs(self._gaps[0])
-        if not grows or abs(self._gaps[-1]) < 0.15 * scale:
-            return None
-        evidence = f"{name} is {seen[name]:.4g} on training and {unseen[name]:.4g} on held-out pictures"
-        return Finding(
-            "overfitting", evidence, "train shorter, add pictures, or augment (--set flip=0.5 --set shift=0.1)"
-        )
+
+def no_learning(levels: Sequence[float], losses: Mapping[str, float]) -> Finding | None:
+    """A loss that does not move; of adversaries' losses nothing can be concluded."""
+    if len(levels) < 3 or any("critic" in name or "discriminator" in name for name in losses):
+        return None
+    first, last = levels[0], levels[-1]
+    if abs(first - last) > 1e-4 * abs(first):
+        return None
+    return Finding("no learning", f"the loss stands at {last:.4g}", "raise the learning rate (--set rate=...)")
+
+
+def overfitting(probes: Sequence[tuple[Mapping[str, float], Mapping[str, float]]]) -> Finding | None:
+    """A gap between training and held-out pictures that is large and grows."""
+    gaps = [
+        (name, unseen[name] - seen[name], seen[name]) for seen, unseen in probes for name in list(seen)[:1] if unseen
+    ]
+    if len(gaps) < 2 or abs(gaps[-1][1]) <= abs(gaps[0][1]):
+        return None
+    name, gap, value = gaps[-1]
+    if abs(gap) < 0.15 * abs(value) + 1e-9:
+        return None
+    evidence = f"{name} is {value:.4g} on training and {value + gap:.4g} on held-out pictures"
+    remedy = "train shorter, add pictures, or augment (--set flip=0.5 --set shift=0.1)"
+    return Finding("overfitting", evidence, remedy)
 
 
 def colour_cast(samples: np.ndarray, real: np.ndarray) -> Finding | None:

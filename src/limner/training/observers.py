@@ -196,13 +196,14 @@ class Scores:
         self.key = "kid"
         self._count = 0
         self._pictures = 0
-        self._health = health.Health()
+        self._history: list[dict[str, Any]] = []
 
     def begin(self, trainer: Trainer) -> None:
         """Decide once how many pictures a score may cost; from then on it stands in the journal."""
         if "score_pictures" not in trainer.plan.notes:
             count, pictures = affordable(trainer)
             trainer.plan.note(scores=count, score_pictures=pictures)
+        self._history = [r for r in trainer.folder.metrics() if "score" in r and r["step"] <= trainer.step]
         self._count, self._pictures = trainer.plan.notes["scores"], trainer.plan.notes["score_pictures"]
 
     def after_step(self, trainer: Trainer, record: Record) -> None:
@@ -224,11 +225,21 @@ class Scores:
         values = {name: float(value) for name, value in self.score(pictures).items()}
         trainer.scored(values[self.key])
         seen, unseen = self._probe(trainer, trainer.pack.train), self._probe(trainer, trainer.pack.validation)
-        found = self._health.look(trainer, pictures, seen, unseen)
-        record = {"step": trainer.step, "score": values, "train": seen, "held_out": unseen}
-        self.metrics.write(trainer, {**record, "health": [str(finding) for finding in found]})
+        found = health.findings(trainer, pictures, seen, unseen, self._history)
+        record = {
+            "step": trainer.step,
+            "score": values,
+            "train": seen,
+            "held_out": unseen,
+            "level": health.level(trainer.smooth),
+            "health": {finding.name: str(finding) for finding in found},
+        }
+        self.metrics.write(trainer, record)
+        known = self._history[-1]["health"] if self._history else {}
         for finding in found:
-            self.say(f"health: {finding}")
+            if finding.name not in known:
+                self.say(f"health: {finding}")
+        self._history.append(record)
         trainer.planner.reserve = max(trainer.planner.reserve, time.monotonic() - began)
 
     def _draw(self, trainer: Trainer) -> np.ndarray:
