@@ -24,11 +24,12 @@ def up(way: Up, before: int, after: int, kernel: int = 3, bias: bool = True) -> 
         way: "transposed" is a transposed convolution of stride 2 (its kernel made even, so that every pixel of the
             result gets the same number of contributions); "nearest", "bilinear" and "cubic" interpolate and then
             convolve; "pixel-shuffle" convolves to four times the channels and moves them into space (Shi et al. 2016).
-        kernel: side of the convolution.
+        kernel: side of the convolution; an even one is made odd where nothing is strided.
     """
     if way == "transposed":
         side = kernel + kernel % 2
         return nn.ConvTranspose2d(before, after, side, 2, side // 2 - 1, bias=bias)
+    kernel -= 1 - kernel % 2
     if way == "pixel-shuffle":
         wide = nn.Conv2d(before, 4 * after, kernel, 1, kernel // 2, bias=bias)
         return nn.Sequential(wide, nn.PixelShuffle(2))
@@ -41,10 +42,11 @@ def down(way: Down, before: int, after: int, kernel: int = 3, bias: bool = True)
     Args:
         way: "strided" is a convolution of stride 2; the others convolve and then take the average, the maximum, or
             every second pixel of the picture blurred with (1, 3, 3, 1) (Zhang 2019).
-        kernel: side of the convolution.
+        kernel: side of the convolution; an even one is made odd where nothing is strided.
     """
     if way == "strided":
         return nn.Conv2d(before, after, kernel, 2, (kernel - 1) // 2, bias=bias)
+    kernel -= 1 - kernel % 2
     return nn.Sequential(nn.Conv2d(before, after, kernel, 1, kernel // 2, bias=bias), Downsample(way))
 
 

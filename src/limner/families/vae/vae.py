@@ -34,8 +34,8 @@ class VAEConfig(Options):
     Attributes:
         network: "convolutional" (residual blocks between halvings) or "mlp" (`depth` hidden layers of `hidden` units).
         latent: number of values of a code.
-        width, widest: channels at the picture's size, doubled at each halving up to `widest`.
-        blocks: residual blocks at each size.
+        width, widest: channels at half the picture's size, doubled at each further halving up to `widest`.
+        blocks: residual blocks at each size below the picture's own.
         likelihood: of a picture given its code. "gaussian" is the squared error, "bernoulli" the cross-entropy of
             brightness, "logistic" the probability of the 8-bit value (Salimans et al. 2017, eq. 2).
         scale: deviation (logistic: scale) of the likelihood, in units of [-1, 1]: a number, "learned" for one a
@@ -49,12 +49,12 @@ class VAEConfig(Options):
 
     network: Literal["convolutional", "mlp"] = "convolutional"
     latent: Positive = 64
-    width: Positive = 32
+    width: Positive = 64
     widest: Positive = 256
     blocks: Positive = 1
     norm: NormName = "layer"
-    upsample: Up = "nearest"
-    downsample: Down = "average"
+    upsample: Up = "transposed"
+    downsample: Down = "strided"
     hidden: Positive = 512
     depth: Positive = 2
     likelihood: Literal["gaussian", "bernoulli", "logistic"] = "gaussian"
@@ -86,25 +86,23 @@ class Convolutional(nn.Module):
         self.size = spec.height, spec.width
         self.start, levels = pyramid(*self.size)
         self.padded = self.start[0] * 2**levels, self.start[1] * 2**levels
-        widths = channels(config.width, config.widest, levels)
+        widths = channels(config.width, config.widest, levels - 1)
         flat = widths[-1] * math.prod(self.start)
 
         def blocks(width: int) -> list[nn.Module]:
             return [ResidualBlock(width, config.norm) for _ in range(config.blocks)]
 
-        inward: list[nn.Module] = [nn.Conv2d(spec.channels, widths[0], 3, 1, 1)]
-        for before, after in zip(widths, widths[1:], strict=False):
-            inward += [*blocks(before), down(config.downsample, before, after)]
-        self.inward = nn.Sequential(
-            *inward, *blocks(widths[-1]), norm(config.norm, widths[-1]), nn.SiLU(), nn.Flatten()
-        )
+        inward: list[nn.Module] = []
+        for before, after in zip([spec.channels, *widths], widths, strict=False):
+            inward += [down(config.downsample, before, after, 4), *blocks(after)]
+        self.inward = nn.Sequential(*inward, norm(config.norm, widths[-1]), nn.SiLU(), nn.Flatten())
         self.to_code = nn.Linear(flat + given, 2 * config.latent)
 
         self.from_code = nn.Linear(config.latent + given, flat)
-        outward: list[nn.Module] = [nn.Unflatten(1, (widths[-1], *self.start))]
+        outward: list[nn.Module] = [nn.Unflatten(1, (widths[-1], *self.start)), *blocks(widths[-1])]
         for before, after in zip(widths[::-1], widths[-2::-1], strict=False):
-            outward += [*blocks(before), up(config.upsample, before, after)]
-        outward += [*blocks(widths[0]), norm(config.norm, widths[0]), nn.SiLU(), nn.Conv2d(widths[0], out, 3, 1, 1)]
+            outward += [up(config.upsample, before, after, 4), *blocks(after)]
+        outward += [norm(config.norm, widths[0]), nn.SiLU(), up(config.upsample, widths[0], out, 4)]
         self.outward = nn.Sequential(*outward)
 
     def encode(self, x: Tensor, given: Tensor) -> Tensor:
