@@ -17,7 +17,7 @@ from limner.data.columns import LabelColumn, label_columns
 from limner.data.finish import finish
 from limner.data.options import DataOptions
 from limner.data.packed import FORMAT, MANIFEST, Manifest, Pack, is_pack, open_pack
-from limner.data.part import RECORD, process
+from limner.data.part import RECORD, decodes, process
 from limner.data.plan import Peek, Plan
 from limner.data.pool import BreachFound, Progress, run_parts
 from limner.data.report import Report
@@ -143,6 +143,8 @@ def _ingest(wanted: Wanted, final: Path, progress: Progress | None, workers: int
     reader = open_reader(wanted.source.kind, wanted.source.settings, wanted.source.places)
     samples = list(reader.read(_spread(wanted.rows)))
     peeks = [found for found in map(planning.peek, samples) if found is not None]
+    if wanted.options.size is None and len(_sizes(peeks)) > 1:  # a broken picture's header must not decide
+        peeks = [found for found in map(planning.peek, filter(decodes, samples)) if found is not None]
     plan = planning.decide(peeks, wanted.options) if peeks else _blind(wanted.options)
     while True:
         if plan.preview and not preview:

@@ -108,6 +108,15 @@ def _picture(payload: Payload) -> Picture:
     return from_array(payload) if isinstance(payload, np.ndarray) else decode(payload)
 
 
+def decodes(payload: Payload) -> bool:
+    """Whether a payload is a whole picture."""
+    try:
+        _picture(payload)
+    except Refused:
+        return False
+    return True
+
+
 def _mode_number(mode: str) -> int:
     return MODES.index(mode) if mode in MODES else 255
 

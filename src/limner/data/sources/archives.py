@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import bz2
-import gzip
+import contextlib
 import lzma
 import os
 import struct
@@ -25,7 +25,11 @@ from limner.data.sources.tree import Columns, sorted_tree
 from limner.errors import UserError
 
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2)
-_OPENERS: dict[bytes, Callable[[Path], Any]] = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open, b"\xfd7": lzma.open}
+_DECOMPRESSORS: dict[bytes, Callable[[], Any]] = {
+    b"\x1f\x8b": lambda: zlib.decompressobj(31),
+    b"BZ": bz2.BZ2Decompressor,
+    b"\xfd7": lzma.LZMADecompressor,
+}
 Aside = list[tuple[str, str]]
 
 
@@ -58,12 +62,12 @@ def _open(paths: list[Path], name: str, options: DataOptions) -> Source:
     if not table.num_rows:
         why = f" ({aside[0][0]!r}: {aside[0][1]})" if aside else ""
         raise UserError(f"the archive {str(paths[0])!r} holds no files{why}")
-    reader = (ZipReader if zipped[0] else TarReader)(settings, None)
+    reader_type = ZipReader if zipped[0] else TarReader
 
     def load(places: pa.Table, i: int) -> bytes:
-        payload = reader.one(places, i)
-        if isinstance(payload, Unreadable):
-            raise UserError(f"a file of metadata in {name!r} cannot be read: {payload.reason}")
+        payload = next(reader_type(settings, places).read(np.array([i])))
+        if not isinstance(payload, bytes):
+            raise UserError(f"a file of metadata in {name!r} cannot be read")
         return payload
 
     found = layout.interpret(sorted_tree(table, load), options)
@@ -163,53 +167,64 @@ def _list_tar(path: Path, prefix: str, number: int, columns: Columns, aside: Asi
 def _plain_tar(path: Path, notes: list[str]) -> Path:
     """The archive itself, or its plain form in the cache where it is compressed as a whole."""
     with path.open("rb") as file:
-        opener = _OPENERS.get(file.read(2))
-    if opener is None:
+        decompressor = _DECOMPRESSORS.get(file.read(2))
+    if decompressor is None:
         return path
     target = make_folder(cache_folder() / "unpacked") / f"{stamp_of_files([path], str(path.resolve()))}.tar"
     if target.exists():
         return target
     temporary = target.with_suffix(f".{os.getpid()}.tmp")
-    whole = True
     try:
-        with temporary.open("wb") as out, opener(path) as inner:
-            try:
-                while block := inner.read(1 << 20):
-                    out.write(block)
-            except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
-                whole = False
-                notes.append(f"the archive's compression is cut off or damaged ({error}): what came before it is used")
-        if not whole:  # not kept under the name that says whole: the next run has to say so again
+        with path.open("rb") as file, temporary.open("wb") as out:
+            problem = _decompress(file, out, decompressor)
+        if problem:  # not kept under the name that says whole: the next run has to say so again
+            notes.append(f"the archive's compression is {problem}: what came before is used")
             target = target.with_suffix(".part.tar")
         temporary.replace(target)
+    except OSError as error:
+        raise UserError(f"cannot unpack {str(path)!r} into {str(target.parent)!r}: {error.strerror}") from error
     finally:
         temporary.unlink(missing_ok=True)
     return target
 
 
+def _decompress(file: IO[bytes], out: IO[bytes], new: Callable[[], Any]) -> str:
+    """All that can be had of one or more compressed streams; returns what was wrong, '' if nothing."""
+    stream = new()
+    while block := file.read(1 << 18):
+        while block:
+            if stream.eof:
+                if not block.strip(b"\0"):
+                    return ""
+                stream = new()
+            try:
+                out.write(stream.decompress(block))
+            except (zlib.error, lzma.LZMAError, OSError, ValueError) as error:
+                if isinstance(error, OSError) and error.errno is not None:
+                    raise
+                return f"damaged ({error})"
+            block = stream.unused_data if stream.eof else b""
+    return "" if stream.eof else "cut off"
+
+
 class _ArchiveReader:
     def __init__(self, settings: dict[str, Any], places: pa.Table | None) -> None:
         self.names, self.places = settings["archives"], places
-        self.files: dict[int, IO[bytes]] = {}
 
     def read(self, rows: np.ndarray) -> Iterator[Payload]:
         """See `Reader.read`."""
         assert self.places is not None
-        places = self.places.take(pa.array(rows))
-        for i in range(len(rows)):
-            yield self.one(places, i)
-
-    def one(self, places: pa.Table, i: int) -> bytes | Unreadable:
-        """Member number i of a table of places."""
-        number = places["archive"][i].as_py()
-        try:
-            if number not in self.files:
-                self.files[number] = open(self.names[number], "rb")  # noqa: SIM115 - kept for all its members
-            return self.member(
-                self.files[number], *(places[name][i].as_py() for name in ("offset", "packed", "size", "method"))
-            )
-        except OSError as error:
-            return Unreadable(f"cannot be read ({error.strerror or error})")
+        places = self.places.take(pa.array(rows)).to_pydict()
+        columns = [places[name] for name in ("archive", "offset", "packed", "size", "method")]
+        with contextlib.ExitStack() as stack:
+            files: dict[int, IO[bytes]] = {}
+            for number, *place in zip(*columns, strict=True):
+                try:
+                    if number not in files:
+                        files[number] = stack.enter_context(open(self.names[number], "rb"))
+                    yield self.member(files[number], *place)
+                except OSError as error:
+                    yield Unreadable(f"cannot be read ({error.strerror or error})")
 
     def member(self, file: IO[bytes], offset: int, packed: int, size: int, method: int) -> bytes | Unreadable:
         """The member at `offset`, of `packed` bytes there and `size` when unpacked."""

@@ -51,7 +51,7 @@ def gather(texts: Tree, pictures: pa.ChunkedArray, used: np.ndarray) -> Metadata
         used[number] = True
         folder = path.rpartition("/")[0]
         files = pc.replace_substring_regex(table[key].cast(pa.large_string()), r"^(\./)+", "")
-        keys.append(pc.binary_join_element_wise(pa.scalar(folder, pa.large_string()), files, "/") if folder else files)
+        keys.append(_below(folder, files))
         tables.append(table.drop_columns([key]))
         sources.append(path)
     if not tables:
@@ -71,6 +71,11 @@ def gather(texts: Tree, pictures: pa.ChunkedArray, used: np.ndarray) -> Metadata
         label_column=pick(table.column_names, LABEL_COLUMNS),
         caption_column=pick(table.column_names, CAPTION_COLUMNS),
     )
+
+
+def _below(folder: str, files: pa.ChunkedArray) -> pa.ChunkedArray:
+    text = pa.large_string()
+    return pc.binary_join_element_wise(pa.scalar(folder, text), files, pa.scalar("/", text)) if folder else files
 
 
 def pick(columns: Sequence[str], wanted: Sequence[str]) -> str | None:
