@@ -42,6 +42,8 @@ def midpoint(velocity: Velocity, z: Tensor, times: Sequence[float]) -> Iterator[
 
 
 SOLVERS: dict[str, Solver] = {"euler": euler, "heun": heun, "midpoint": midpoint}
+EVALUATIONS = {"euler": 1, "heun": 2, "midpoint": 2}
+"""How often a step of a solver asks for the velocity."""
 
 
 def times(steps: int, power: float = 1.0, first: float = 1.0, last: float = 0.0) -> list[float]:

@@ -34,7 +34,7 @@ from limner.nn.embed import LabelMemory, drop_labels
 from limner.nn.unet import UNet, UNetConfig
 from limner.noising.paths import PATHS, PathName, Target, convert, noised, spread
 from limner.noising.times import Sampling, Weighting, draw_times, weights
-from limner.samplers.ode import SOLVERS, SolverName, times
+from limner.samplers.ode import EVALUATIONS, SOLVERS, SolverName, times
 
 
 class FlowConfig(Options):
@@ -152,6 +152,11 @@ class FlowMatching(Generator, Conditions, Encodes, Denoises):
         for state in SOLVERS[options.solver](field, z, times(options.steps, options.power)):  # noqa: B007
             yield previews[0].clamp(-1, 1)
         yield state.clamp(-1, 1)
+
+    def evaluations(self, options: FlowSampling) -> int:
+        """See `Generator.evaluations`; guidance looks twice."""
+        looks = 2 if options.guidance != 1 else 1
+        return looks * options.steps * EVALUATIONS[options.solver]
 
     def _labels(self, draws: Draws, condition: Condition, options: FlowSampling) -> Tensor | None:
         if self.memory is None:
