@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -79,17 +80,13 @@ def check_space(folder: Path, needed: int) -> None:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Holds a lock that dies with its process, so that a set is packed once by whoever comes first."""
+def locked(what: Path) -> Iterator[None]:
+    """Holds a lock on a path that dies with its process, so that a set is packed once by whoever comes first."""
     from filelock import FileLock
 
-    try:
-        with FileLock(str(path)):
-            yield
-    except PermissionError as error:
-        raise UserError(
-            f"cannot write to {str(path.parent)!r} ({_reason(error)}): choose another place by --out"
-        ) from error
+    name = hashlib.sha256(os.fsencode(what.resolve())).hexdigest()[:24]
+    with FileLock(str(make_folder(cache_folder() / "locks") / f"{name}.lock")):
+        yield
 
 
 def _reason(error: Exception) -> str:

@@ -14,7 +14,7 @@ from limner.data.cache import write_whole
 from limner.data.columns import LabelColumn
 from limner.data.options import DataOptions
 from limner.data.packed import FORMAT, MANIFEST, Manifest, content_id
-from limner.data.part import OK, RECORD, PartNote, part_files
+from limner.data.part import OK, RECORD, WORK_PIXELS, PartNote, part_files
 from limner.data.plan import Plan
 from limner.data.pool import Progress
 from limner.data.report import Report
@@ -48,10 +48,10 @@ def finish(
     if not len(good):
         first = f"{set_aside[0][0]!r}: {set_aside[0][1]}" if set_aside else "it is empty"
         raise UserError(f"none of the {len(rows):,} files of {source.name!r} is a picture ({first})")
-    plan = _squashed(staging, plan, len(rows), notes)
-    pixels = np.memmap(staging / "pixels.raw", plan.dtype, "r", 0, (len(rows), *plan.shape))
+    work = np.memmap(staging / WORK_PIXELS, plan.dtype, "r", 0, (len(rows), *plan.shape))
+    plan = _without_idle_channels(plan, notes)
     kept = records[good]
-    twice = duplicates.find(kept["digest"], kept["thumb"], lambda i: np.asarray(pixels[good[i]]))
+    twice = duplicates.find(kept["digest"], kept["thumb"], lambda i: np.asarray(work[good[i], ..., : plan.channels]))
     table = source.table.take(pa.array(rows[good]))
     parts = None
     if SPLIT in table.column_names and options.split is None:
@@ -63,7 +63,7 @@ def finish(
     values = _report(source, plan, kept, labels, class_column, table, caption_column, twice, divided, set_aside)
     if not plan.preview:
         values["pack"], values["bytes"] = str(final), len(rows) * plan.row_bytes
-        _write(staging, values, plan, good, labels, table, divided, class_column, caption_column, key, len(rows))
+        _write(staging, values, plan, good, labels, table, divided, class_column, caption_column, key, work)
     return Report(values)
 
 
@@ -87,21 +87,13 @@ def _aside(source: Source, rows: np.ndarray, notes: list[PartNote], edges: list[
     ]
 
 
-def _squashed(staging: Path, plan: Plan, count: int, notes: list[PartNote]) -> Plan:
-    """Drops channels that turned out to carry nothing: alpha that is nowhere clear, colours that are all grey."""
-    colour, clear = any(note.colour for note in notes), any(note.clear for note in notes)
-    channels = plan.channels
-    if not plan.fixed and not plan.preview:
-        channels = 4 if channels == 4 and clear else 3 if channels >= 3 and colour else 1
-    if channels == plan.channels:
+def _without_idle_channels(plan: Plan, notes: list[PartNote]) -> Plan:
+    """The plan less channels that turned out to carry nothing: alpha nowhere clear, colours that are all grey."""
+    if plan.fixed or plan.preview:
         return plan
-    narrow = msgspec.structs.replace(plan, channels=channels)
-    old = np.memmap(staging / "pixels.raw", plan.dtype, "r", 0, (count, *plan.shape))
-    with (staging / "pixels.new").open("wb") as file:
-        for i in range(0, count, 1024):
-            file.write(np.ascontiguousarray(old[i : i + 1024, ..., :channels]).data)
-    (staging / "pixels.new").replace(staging / "pixels.raw")
-    return narrow
+    colour, clear = any(note.colour for note in notes), any(note.clear for note in notes)
+    channels = 4 if plan.channels == 4 and clear else 3 if plan.channels >= 3 and colour else 1
+    return msgspec.structs.replace(plan, channels=channels)
 
 
 def _captioned(table: pa.Table, source: Source, options: DataOptions) -> tuple[pa.Table, str | None]:
@@ -172,38 +164,54 @@ def _write(
     class_column: str | None,
     caption_column: str | None,
     key: str,
-    rows_on_disk: int,
+    work: np.ndarray,
 ) -> None:
-    """The files of a pack; what only the work needed goes. The manifest comes last."""
-    holes = len(good) < rows_on_disk
-    for path in sorted(staging.glob("parts/*")) + sorted(staging.glob("worker-*")):
-        path.unlink()
-    (staging / "parts").rmdir()
-    for name in ("rows.npy", "records.npy", "places.arrow"):
-        (staging / name).unlink(missing_ok=True)
+    """The files of a pack beside those of the work, then the manifest that lists them; only then the work may go.
+
+    Stopped anywhere before the manifest, all of it is done again.
+    """
+    holes = len(good) < len(work)
+    names = ["pixels.raw", "table.arrow", "report.json", "train.npy", "validation.npy", "held_out.npy"]
     if holes:
+        names.append("rows.npy")
         np.save(staging / "rows.npy", good)
     for name in ("train", "validation", "held_out"):
         np.save(staging / f"{name}.npy", getattr(divided, name))
     for number, column in enumerate(labels.values()):
-        np.save(staging / f"label-{number}.npy", column.codes)
+        names.append(f"label-{number}.npy")
+        np.save(staging / names[-1], column.codes)
     with pa.OSFile(str(staging / "table.arrow"), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table, max_chunksize=_CHUNK)
     write_whole(staging / "report.json", msgspec.json.encode(values))
-    (staging / "job.json").unlink()
+    if plan.channels == work.shape[-1]:
+        (staging / WORK_PIXELS).rename(staging / "pixels.raw")
+    else:
+        with (staging / "pixels.raw").open("wb") as file:
+            for i in range(0, len(work), 1024):
+                file.write(np.ascontiguousarray(work[i : i + 1024, ..., : plan.channels]).data)
     manifest = Manifest(
         format=FORMAT,
         key=key,
         id="",
         count=len(good),
-        rows_on_disk=rows_on_disk,
+        rows_on_disk=len(work),
         shape=plan.shape,
         depth=plan.depth,
         class_column=class_column,
         caption_column=caption_column,
         labels={name: list(column.values) for name, column in labels.items()},
-        files={path.name: path.stat().st_size for path in sorted(staging.iterdir()) if path.is_file()},
+        files={name: (staging / name).stat().st_size for name in sorted(names)},
     )
-    pixels = np.memmap(staging / "pixels.raw", plan.dtype, "r", 0, (rows_on_disk, *plan.shape))
+    pixels = np.memmap(staging / "pixels.raw", plan.dtype, "r", 0, (len(work), *plan.shape))
     manifest.id = content_id(np.asarray(pixels), good if holes else None, staging, manifest)
     write_whole(staging / MANIFEST, msgspec.json.encode(manifest))
+
+
+def clear_work(staging: Path) -> None:
+    """Removes what only the work needed from a folder that has its manifest."""
+    for path in sorted(staging.glob("parts/*")) + sorted(staging.glob("worker-*")):
+        path.unlink()
+    if (staging / "parts").exists():
+        (staging / "parts").rmdir()
+    for name in ("candidates.npy", "records.npy", "places.arrow", "job.json", WORK_PIXELS):
+        (staging / name).unlink(missing_ok=True)

@@ -14,10 +14,10 @@ import pyarrow as pa
 from limner.data import plan as planning
 from limner.data.cache import cache_folder, check_space, locked, make_folder, put_in_place, sync_folder, write_whole
 from limner.data.columns import LabelColumn, label_columns
-from limner.data.finish import finish
+from limner.data.finish import clear_work, finish
 from limner.data.options import DataOptions
 from limner.data.packed import FORMAT, MANIFEST, Manifest, Pack, is_pack, open_pack
-from limner.data.part import RECORD, decodes, process
+from limner.data.part import RECORD, WORK_PIXELS, decodes, process
 from limner.data.plan import Peek, Plan
 from limner.data.pool import BreachFound, Progress, run_parts
 from limner.data.report import Report
@@ -62,7 +62,7 @@ def pack(
     if (there := _reusable(final, key)) is not None:
         return there
     make_folder(final.parent)
-    with locked(final.parent / f".{final.name}.lock"):
+    with locked(final):
         if (there := _reusable(final, key)) is not None:
             return there
         _ingest(_wanted(found, options, key), final, progress, workers, preview=False)
@@ -88,7 +88,7 @@ def scan(
     if (there := _reusable(final, key)) is not None:
         return Report(there.report)
     make_folder(final.parent)
-    with locked(final.parent / f".{final.name}.lock"):
+    with locked(final):
         if (there := _reusable(final, key)) is not None:
             return Report(there.report)
         return _ingest(_wanted(found, options, key), final, progress, workers, preview=True)
@@ -150,21 +150,24 @@ def _ingest(wanted: Wanted, final: Path, progress: Progress | None, workers: int
         if plan.preview and not preview:
             raise planning.need_size(_sizes(peeks))
         staging = _stage(wanted, plan, final)
-        try:
-            run_parts(staging, _seconds(samples, plan, len(wanted.rows)), workers, progress)
-        except BreachFound as breach:
-            shutil.rmtree(staging)
-            peeks.extend(_peek_row(reader, wanted.rows[breach.row]))
-            plan = _widened(plan, breach, wanted)
-            continue
-        report = finish(
-            staging, wanted.source, wanted.options, wanted.rows, wanted.labels, plan, wanted.key, final, progress
-        )
+        if not is_pack(staging):  # stopped between its manifest and its place, it needs but the last step
+            try:
+                run_parts(staging, _seconds(samples, plan, len(wanted.rows)), workers, progress)
+            except BreachFound as breach:
+                shutil.rmtree(staging)
+                peeks.extend(_peek_row(reader, wanted.rows[breach.row]))
+                plan = _widened(plan, breach, wanted)
+                continue
+            report = finish(
+                staging, wanted.source, wanted.options, wanted.rows, wanted.labels, plan, wanted.key, final, progress
+            )
         if plan.preview:
             shutil.rmtree(staging)
         else:
+            clear_work(staging)
             sync_folder(staging)
             put_in_place(staging, final)
+            report = Report(open_pack(final).report)
         for path in wanted.source.temporary:
             path.unlink(missing_ok=True)
         return report
@@ -227,15 +230,19 @@ def _stage(wanted: Wanted, plan: Plan, final: Path) -> Path:
     job = msgspec.json.encode(
         Job(kind=wanted.source.kind, settings=wanted.source.settings, plan=plan, edges=[*range(0, count, size), count])
     )
+    if is_pack(staging):
+        return staging
     if (staging / "job.json").exists() and (staging / "job.json").read_bytes() == job:
+        if not (staging / WORK_PIXELS).exists():  # stopped between that file's last name and the manifest
+            (staging / "pixels.raw").rename(staging / WORK_PIXELS)
         return staging
     if staging.exists():
         shutil.rmtree(staging)
     make_folder(staging / "parts")
     check_space(staging, count * (plan.row_bytes + 2 * RECORD.itemsize))
-    with (staging / "pixels.raw").open("wb") as file:
+    with (staging / WORK_PIXELS).open("wb") as file:
         file.truncate(count * plan.row_bytes)
-    np.save(staging / "rows.npy", wanted.rows)
+    np.save(staging / "candidates.npy", wanted.rows)
     if wanted.source.places is not None:
         write_arrow(staging / "places.arrow", wanted.source.places)
     write_whole(staging / "job.json", job)

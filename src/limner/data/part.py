@@ -20,6 +20,7 @@ from limner.data.sources.base import Payload, Unreadable
 OK, ASIDE = 0, 1
 ANIMATED, TURNED, ENLARGED, SHRUNK, CROPPED, PADDED = 1, 2, 4, 8, 16, 32
 THUMB = 8
+WORK_PIXELS = "pixels.work"
 
 RECORD = np.dtype(
     [
@@ -231,7 +232,7 @@ def part_files(staging: Path, number: int) -> tuple[Path, Path]:
 
 def write_part(staging: Path, number: int, start: int, pixels: np.ndarray, records: np.ndarray, note: PartNote) -> None:
     """Pixels to their place in the one file, records to theirs; the note last."""
-    with (staging / "pixels.raw").open("r+b") as file:
+    with (staging / WORK_PIXELS).open("r+b") as file:
         file.seek(start * pixels[0].nbytes)
         file.write(pixels.data)
     records_file, note_file = part_files(staging, number)
@@ -246,6 +247,6 @@ def part_is_done(staging: Path, number: int, start: int, count: int, plan: Plan)
     if not note_file.exists() or not records_file.exists():
         return False
     note = msgspec.json.decode(note_file.read_bytes(), type=PartNote)
-    with (staging / "pixels.raw").open("rb") as file:
+    with (staging / WORK_PIXELS).open("rb") as file:
         file.seek(start * plan.row_bytes)
         return not note.breach and zlib.crc32(file.read(count * plan.row_bytes)) == note.pixels

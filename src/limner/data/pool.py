@@ -7,7 +7,6 @@ import queue
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -98,6 +97,8 @@ def _run_there(staging: Path, todo: list[int], count: int, finished: Callable[[i
             worker.stop()
         for thread in threads:
             thread.join()
+        for worker in workers:
+            worker.close()
 
 
 class _Worker:
@@ -178,19 +179,14 @@ class _Worker:
         return code
 
     def stop(self) -> None:
+        """Ends the process, whatever it is doing; its thread notices."""
         self.stopping = True
         process = self.process
         if process is not None:
             process.kill()
-            process.wait()
 
-
-def estimate(decode: Callable[[int], None], numbers: list[int], total: int) -> float:
-    """Seconds that `total` items will take, from a few of them."""
-    start, tried = time.perf_counter(), 0
-    for number in numbers:
-        decode(number)
-        tried += 1
-        if time.perf_counter() - start > 0.3:
-            break
-    return (time.perf_counter() - start) * total / max(tried, 1)
+    def close(self) -> None:
+        """Lets go of the process, once no thread reads from it any more."""
+        if self.process is not None:
+            self.process.kill()
+            self._end()

@@ -41,7 +41,7 @@ class Parts:
 
     def __init__(self, staging: Path) -> None:
         self.staging, self.job = staging, read_job(staging)
-        self.rows = np.load(staging / "rows.npy", mmap_mode="r")
+        self.rows = np.load(staging / "candidates.npy", mmap_mode="r")
         places = staging / "places.arrow"
         table = pa.ipc.open_file(pa.memory_map(str(places))).read_all() if places.exists() else None
         self.reader = open_reader(self.job.kind, self.job.settings, table)

@@ -8,9 +8,10 @@ from typing import Any
 import msgspec
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from limner.data.options import DataOptions
-from limner.data.scenes import Scene, paint, scene
+from limner.data.scenes import BACKGROUNDS, COLOURS, SHAPES, SIZES, Scene, paint, scene
 from limner.data.sources.base import FILE, Found, Payload, Source
 from limner.data.sources.tree import Columns
 
@@ -27,7 +28,7 @@ def find_shapes(count: int | None, options: DataOptions) -> Found:
     count = count or options.limit or COUNT
     height, width = options.height_width or (SIDE, SIDE)
     return Found(
-        "shapes", f"shapes-1 {count} {height} {width} {options.seed}", lambda: _open(count, height, width, options.seed)
+        "shapes", f"shapes-2 {count} {height} {width} {options.seed}", lambda: _open(count, height, width, options.seed)
     )
 
 
@@ -42,15 +43,34 @@ def _open(count: int, height: int, width: int, seed: int) -> Source:
     )
     for i in range(count):
         columns.add(**_row(i, scene(seed, i, width / height)))
+    table = columns.table()
+    for name, words in _vocabularies().items():  # so that codes do not depend on the number of scenes
+        position = table.column_names.index(name)
+        codes = pc.index_in(table[name], value_set=pa.array(words)).combine_chunks()
+        table = table.set_column(position, name, pa.DictionaryArray.from_arrays(codes, pa.array(words)))
     return Source(
         kind="shapes",
         name="shapes",
         layout="built-in: drawn scenes of coloured shapes",
-        table=columns.table(),
+        table=table,
         settings={"height": height, "width": width, "seed": seed},
         label_column="shape",
         caption_column="caption",
     )
+
+
+def _vocabularies() -> dict[str, list[str]]:
+    places = [
+        f"{row} {column}".strip() or "centre" for row in ("top", "", "bottom") for column in ("left", "", "right")
+    ]
+    words = {"shape": list(SHAPES), "colour": list(COLOURS), "size": list(SIZES), "place": places}
+    relations = ["left of", "right of", "above", "below", "in front of"]
+    return {
+        **words,
+        **{f"{name}2": values for name, values in words.items()},
+        "background": list(BACKGROUNDS),
+        "relation": relations,
+    }
 
 
 def _row(i: int, what: Scene) -> dict[str, Any]:
