@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tiny
 import torch
 from PIL import Image
 from torch import nn
 
+import tiny
 from limner.api import Attribute, Generator, Spec
 from limner.config import Options
 from limner.errors import UserError

@@ -27,9 +27,9 @@ from limner.draws import Draws
 
 
 class TinyConfig(Options):
-    latent: Positive = 8
-    width: Positive = 64
-    optimiser: Optimiser = Optimiser(name="adam", rate=3e-3)
+    latent: Positive = 2
+    width: Positive = 128
+    optimiser: Optimiser = Optimiser(name="adam", rate=2e-2, decay=0.5)
 
 
 class TinySampling(Options):

@@ -32,7 +32,7 @@ _MENDABLE = {
     errno.ENOENT: "no such file or folder",
     errno.EISDIR: "that is a folder, not a file",
     errno.ENOTDIR: "that is a file, not a folder",
-    errno.EEXIST: "that is there already",
+    errno.EEXIST: "there is a file of that name",
     errno.ENAMETOOLONG: "the name is too long",
     errno.ELOOP: "the links go round in a circle",
     errno.EMFILE: "too many open files",

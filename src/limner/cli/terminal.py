@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import sys
 import time
@@ -28,7 +29,7 @@ class Terminal:
     def result(self, values: Any, text: str) -> None:
         """The outcome of the command: `values` with --json, else `text`."""
         self.clear()
-        shown = json.dumps(values, indent=2, ensure_ascii=False, default=str) if self.json else text
+        shown = json.dumps(_plain(values), indent=2, ensure_ascii=False, default=str) if self.json else text
         sys.stdout.write(shown.rstrip("\n") + "\n")
         sys.stdout.flush()
 
@@ -73,3 +74,12 @@ class Terminal:
         sys.stderr.write(f"\r\x1b[K{what} [{'#' * filled}{'.' * (width - filled)}] {share:4.0%}")
         sys.stderr.flush()
         self._live = True
+
+
+def _plain(values: Any) -> Any:
+    """JSON knows no infinity and no "not a number": both become null."""
+    if isinstance(values, dict):
+        return {key: _plain(value) for key, value in values.items()}
+    if isinstance(values, list | tuple):
+        return [_plain(value) for value in values]
+    return None if isinstance(values, float) and not math.isfinite(values) else values

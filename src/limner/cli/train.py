@@ -88,9 +88,9 @@ def _cost(cost: dict[str, Any]) -> str:
 
     said = {
         "model": f"{cost['recipe']}, {cost['parameters']:,} parameters",
-        "memory": f"about {cost['peak_bytes'] / 2**20:,.0f} MiB at the peak, batch {cost['batch']}",
+        "memory": f"about {cost['peak_bytes'] / 2**20:,.1f} MiB at the peak, batch {cost['batch']}",
         "speed": f"{cost['pictures_per_second']:,.0f} pictures/s, {cost['precision']}, {cost['layout']}",
         "time": f"{in_words(cost['seconds'])}: {cost['steps']:,} steps, {cost['epochs']:,} passes over the set",
-        "disk": f"about {cost['disk_bytes'] / 2**20:,.0f} MiB",
+        "disk": f"about {cost['disk_bytes'] / 2**20:,.1f} MiB",
     }
     return "\n".join(f"{name:<8}{text}" for name, text in said.items())

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from limner import storage
 from limner.errors import UserError
 from limner.runs import CONFIG, ROOT
+from limner.verbs import units
 from limner.verbs.datasets import Progress, named, pack_of_run
 from limner.verbs.datasets import pack as pack_of
 from limner.verbs.run import Run, open
@@ -95,6 +96,9 @@ def _pack_for(run: Run, data: str | Path | None, size: Any, progress: Progress |
     from limner.data.packed import is_pack
 
     config = run.config
+    size = units.size(size)
+    if size is not None:
+        _same_size(run, *((size, size) if isinstance(size, int) else size))
     own = config.data is not None and (data is None or named(data) == config.data.source)
     if own and size is None:
         return pack_of_run(config, progress)
@@ -111,10 +115,16 @@ def _of_run(
     run: Run, pack: Pack, n: int, how: dict[str, Any], label: Any, device: str, precision: str, options: dict[str, Any]
 ) -> Result:
     from limner.evaluation import evaluate as measure
-    from limner.evaluation.measure import choose_real
+    from limner.evaluation import load
+    from limner.evaluation.measure import FEWEST, choose_real
 
+    # What can be found wrong before the samples are made is.
+    load(how["features"])
+    _same_size(run, *pack.shape[1:])
     needed = len(choose_real(pack, how["against"], n, how["seed"]).reference)
-    sampler = run.sampler(max(needed, 1), how["seed"], label, device=device, precision=precision, **options)
+    if needed < FEWEST:
+        raise UserError(f"only {needed} pictures to measure, at least {FEWEST} are needed: a larger -n, or more data")
+    sampler = run.sampler(needed, how["seed"], label, device=device, precision=precision, **options)
     folder = run.path / EVALS
     kept = folder / f"samples-{sampler.digest}-n{needed}.npz"
     progress = how["progress"]
@@ -128,6 +138,12 @@ def _of_run(
         result.save_sheet(folder / f"{name}-nearest.png")
     _renew_card(run)
     return result
+
+
+def _same_size(run: Run, height: int, width: int) -> None:
+    spec = run.config.spec
+    if (height, width) != (spec.height, spec.width):
+        raise UserError(f"{run.name} paints {spec.height}x{spec.width} but the real pictures are {height}x{width}")
 
 
 def _renew_card(run: Run) -> None:

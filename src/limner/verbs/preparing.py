@@ -37,12 +37,16 @@ def prepare(
     """The pack, the complete config and how its generator is built."""
     from limner.api import Situation, Spec
     from limner.config import override
+    from limner.devices import pick_device
     from limner.families import build, family, typing
     from limner.recipes import configure, recommend
     from limner.recipes.own import find
 
+    # What can be found wrong before the pictures are packed is.
+    start = open(init) if init is not None else None
+    pick_device(wish.train.get("device", "auto"))
     chosen = find(model) if model is not None else None
-    if chosen is not None and given is None:  # a misspelt key is found before the pictures are packed
+    if chosen is not None and given is None:
         plain = configure(chosen, Situation(Spec(channels=3, height=32, width=32), 10_000))
         override(plain, wish.assignments(plain, 10_000), typing)
     options = options_of(wish.data)
@@ -60,9 +64,7 @@ def prepare(
     complete = _with_an_end(complete, say)
     complete = _with_data(complete, data, pack, options)
     family(complete.family).check(complete.model, spec)
-    if init is None:
-        return pack, complete, build
-    return pack, *_starting_from(open(init), complete, build, say)
+    return (pack, complete, build) if start is None else (pack, *_starting_from(start, complete, build, say))
 
 
 def spec_of(pack: Pack, options: DataOptions, unconditional: bool = False) -> Spec:
