@@ -46,5 +46,5 @@ def build(config: Config, device: torch.device | str = "cpu") -> Generator:
     kind.check(config.model, config.spec)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_of(config.train.seed, "weights"))
-        model = kind(config.model, config.spec)  # type: ignore[call-arg]  # concrete classes take (config, spec)
+        model = kind(config.model, config.spec)  # concrete classes take (config, spec)
     return model.to(device)

@@ -9,8 +9,7 @@ from limner.families.gan.dcgan import DCGANConfig
 
 def build(situation: Situation) -> tuple[Options, Training]:
     """The paper's settings, labels by projection where there are any."""
-    conditioning = "projection" if situation.spec.attributes else "none"
-    return DCGANConfig(conditioning=conditioning), Training(batch=64)
+    return DCGANConfig(conditioning="projection" if situation.spec.attributes else "none"), Training(batch=64)
 
 
 RECIPE = Recipe(
