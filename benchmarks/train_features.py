@@ -1,6 +1,6 @@
 """Trains the default feature network of `limner.evaluation` and writes its weights and their card.
 
-    python benchmarks/train_features.py --data FOLDER_OF_SETS --steps 2600 --seed 0
+    python benchmarks/train_features.py --data FOLDER_OF_SETS --steps 1500 --seed 0
 
 It learns to name what is in real pictures and, on pictures spoilt on purpose, how they were spoilt and how much: the
 first makes its features see content and missing kinds of it, the second what generators get wrong. Only training parts
@@ -28,13 +28,13 @@ from torch import Tensor, nn
 
 from limner.data import DataOptions, pack, to_float
 from limner.data.resize import resize
-from limner.evaluation.features import SHIPPED, Shipped, as_bytes
+from limner.evaluation.features import FORMAT, SHIPPED, Shipped, as_bytes
 from limner.evaluation.network import DEPTHS, WIDTHS, FeatureNetwork, layout
 
 # Pictures of each set in a step's two batches, at 32 and at 64 pixels.
 MIX = {
-    32: {"cifar10": 64, "mnist": 24, "avatars": 20, "shapes": 16, "emoji": 12, "photos": 8},
-    64: {"avatars": 12, "shapes": 8, "emoji": 6, "photos": 6},
+    32: {"cifar10": 64, "mnist": 24, "avatars": 16, "shapes": 12, "emoji": 12, "photos": 8},
+    64: {"avatars": 8, "shapes": 4, "emoji": 4, "photos": 4},
 }
 MIRRORED = {"cifar10", "photos"}  # sets whose pictures may be flipped
 AVATAR = "skin,hair,top,mouth,eyes,glasses,beard,clothes,clothes_colour,background"
@@ -82,7 +82,7 @@ def load_sets(root: Path) -> Sets:
                 codes[head], sets.heads[head] = column, len(values)
         if name == "emoji":
             words, sets.words["emoji words"] = {"emoji words": _words(packed)}, WORDS
-        for parts, indices in ((sets.train, packed.train), (sets.held, packed.held_out[:5000])):
+        for parts, indices in ((sets.train, packed.train.copy()), (sets.held, packed.held_out[:5000].copy())):
             targets = {head: torch.from_numpy(packed.labels(indices, column)) for head, column in codes.items()}
             targets |= {head: bits[indices] for head, bits in words.items()}
             parts[name] = Part(_pictures(packed, indices, [s for s in MIX if name in MIX[s]]), targets)
@@ -258,7 +258,7 @@ def accuracies(network: FeatureNetwork, sets: Sets) -> dict[str, float]:
 def write(network: FeatureNetwork, sets: Sets, args: argparse.Namespace, seconds: float, out: Path) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     tensors = {name: tensor.half().contiguous() for name, tensor in network.state_dict().items()}
-    about = {"format": "limner-features-1", "heads": json.dumps(sets.heads), "widths": json.dumps(WIDTHS)}
+    about = {"format": FORMAT, "heads": json.dumps(sets.heads), "widths": json.dumps(WIDTHS)}
     save_file(tensors, out, metadata=about)
     shipped = Shipped(out, "default")
     found = accuracies(shipped.network, sets)
@@ -324,7 +324,7 @@ Limits: it has seen few photographs of more than 64 pixels and no human faces; d
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with mnist, cifar10, avatars and emoji")
-    parser.add_argument("--steps", type=int, default=2600)
+    parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=SHIPPED)
     args = parser.parse_args()

@@ -7,6 +7,7 @@ because the jackknife's groups are consecutive rows.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -24,15 +25,11 @@ class Moments:
         self.n = len(self.features)
         self._sum, self._outer = self.features.sum(0), self.features.T @ self.features
         self.mean, self.covariance = _mean_and_covariance(self.n, self._sum, self._outer)
-        self._root: Floats | None = None
 
-    @property
+    @cached_property
     def root(self) -> Floats:
         """The symmetric square root of the covariance (D, D)."""
-        if self._root is None:
-            values, vectors = np.linalg.eigh(self.covariance)
-            self._root = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
-        return self._root
+        return _root(self.covariance)
 
     def without(self) -> Iterator[tuple[Floats, Floats]]:
         """(mean, covariance) without each group in turn."""
@@ -46,15 +43,19 @@ def _mean_and_covariance(n: int, total: Floats, outer: Floats) -> tuple[Floats, 
     return mean, (outer - n * np.outer(mean, mean)) / (n - 1)
 
 
+def _root(covariance: Floats) -> Floats:
+    values, vectors = np.linalg.eigh(covariance)
+    root: Floats = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
+    return root
+
+
 def frechet(mean_x: Floats, covariance_x: Floats, mean_y: Floats, covariance_y: Floats) -> float:
     """|mu_x - mu_y|^2 + tr(S_x + S_y - 2 (S_x S_y)^(1/2)) (Dowson and Landau 1982; Heusel et al. 2017, eq. 6).
 
     The trace of the root is the sum of the roots of the eigenvalues of S_x^(1/2) S_y S_x^(1/2), which is symmetric: no
     general matrix root, and a singular covariance is as good as any.
     """
-    values, vectors = np.linalg.eigh(covariance_x)
-    root = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
-    return _frechet_with_root(root, mean_x, covariance_x, mean_y, covariance_y)
+    return _frechet_with_root(_root(covariance_x), mean_x, covariance_x, mean_y, covariance_y)
 
 
 def _frechet_with_root(root_x: Floats, mean_x: Floats, cov_x: Floats, mean_y: Floats, cov_y: Floats) -> float:
@@ -78,38 +79,55 @@ def frechet_value(x: Moments, y: Moments) -> float:
     return _frechet_with_root(x.root, x.mean, x.covariance, y.mean, y.covariance)
 
 
-def _kernel_sums(x: torch.Tensor, y: torch.Tensor, same: bool) -> Floats:
-    """Sums (G, H) of the cubic kernel (x.y / D + 1)^3 over pairs of groups, a set's diagonal left out."""
-    into = torch.zeros(len(y), len(group_slices(len(y))), dtype=torch.float64)
-    for h, part in enumerate(group_slices(len(y))):
-        into[part, h] = 1
-    rows = []
-    for part in group_slices(len(x)):
-        total = torch.zeros(into.shape[1], dtype=torch.float64)
-        for first in range(part.start, part.stop, _BLOCK):
-            last = min(first + _BLOCK, part.stop)
-            kernel = torch.addmm(torch.ones((), dtype=torch.float64), x[first:last], y.T, alpha=1 / x.shape[1])
-            kernel = kernel * kernel * kernel
-            if same:
-                kernel[torch.arange(last - first), torch.arange(first, last)] = 0
-            total += kernel.sum(0) @ into
-        rows.append(total.numpy())
-    return np.stack(rows)
+class Kernel:
+    """A set (N, D) and its sums of the cubic kernel (x.y / D + 1)^3, by pairs of jackknife groups."""
+
+    def __init__(self, features: np.ndarray) -> None:
+        self.features = torch.from_numpy(np.ascontiguousarray(features, dtype=np.float64))
+        self.n = len(self.features)
+
+    @cached_property
+    def own(self) -> Floats:
+        """(G, G) within the set, no picture paired with itself."""
+        return self.sums(self)
+
+    def sums(self, other: Kernel) -> Floats:
+        """(G, H) of the kernel over pairs with another set."""
+        x, y = self.features, other.features
+        columns = group_slices(other.n)
+        found = np.zeros((len(group_slices(self.n)), len(columns)))
+        for g, part in enumerate(group_slices(self.n)):
+            for first in range(part.start, part.stop, _BLOCK):
+                last = min(first + _BLOCK, part.stop)
+                # A set's own sums are symmetric: columns before this group are known.
+                start = part.start if other is self else 0
+                one = torch.ones((), dtype=torch.float64)
+                kernel = torch.addmm(one, x[first:last], y[start:].T, alpha=1 / x.shape[1])
+                kernel = kernel.square().mul_(kernel)
+                if other is self:
+                    kernel[torch.arange(last - first), torch.arange(first, last) - start] = 0
+                total = kernel.sum(0)
+                for h, column in enumerate(columns):
+                    if column.start >= start:
+                        found[g, h] += float(total[column.start - start : column.stop - start].sum())
+        if other is self:
+            found = np.triu(found) + np.triu(found, 1).T
+        return found
 
 
 def _unbiased_mmd(xx: float, n: int, yy: float, m: int, xy: float) -> float:
     return xx / (n * (n - 1)) + yy / (m * (m - 1)) - 2 * xy / (n * m)
 
 
-def kernel_distance(x: np.ndarray, y: np.ndarray) -> Estimate:
+def kernel_distance(x: np.ndarray | Kernel, y: np.ndarray | Kernel) -> Estimate:
     """KID: the unbiased squared maximum mean discrepancy under the cubic kernel (Binkowski et al. 2018, eq. 4).
 
     One subset that is the whole set: all pairs, in blocks, instead of an average over random subsets. It has the
     same expectation at any N and the least variance, and nothing in it is drawn at random. It can be slightly negative.
     """
-    a, b = (torch.from_numpy(np.ascontiguousarray(f, dtype=np.float64)) for f in (x, y))
-    xx, yy, xy = _kernel_sums(a, a, True), _kernel_sums(b, b, True), _kernel_sums(a, b, False)
-    n, m = len(a), len(b)
+    a, b = (f if isinstance(f, Kernel) else Kernel(f) for f in (x, y))
+    xx, yy, xy = a.own, b.own, a.sums(b)
+    n, m = a.n, b.n
     value = _unbiased_mmd(xx.sum(), n, yy.sum(), m, xy.sum())
     without_x = [
         _unbiased_mmd(xx.sum() - 2 * xx[g].sum() + xx[g, g], n - _size(part), yy.sum(), m, xy.sum() - xy[g].sum())

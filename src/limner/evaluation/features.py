@@ -10,17 +10,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from limner.data.pixels import to_float
 from limner.data.resize import resize
-from limner.errors import UserError, unknown
+from limner.errors import UserError
 from limner.evaluation.network import FeatureNetwork
 
+FORMAT = "limner-features-1"
 SHIPPED = Path(__file__).parent / "weights" / "features.safetensors"
-NAMES = ("default", "inception", "dinov2", "clip")
-_BATCH = 250
 
 
 class Features(ABC):
@@ -34,6 +33,7 @@ class Features(ABC):
         heads: classifiers on the features, by name: weight (K, D) and bias (K,).
     """
 
+    batch = 250  # pictures that go through the network at a time
     name: str
     hash: str
     dimension: int
@@ -41,26 +41,23 @@ class Features(ABC):
     heads: dict[str, tuple[np.ndarray, np.ndarray]]
 
     @abstractmethod
-    def side(self, height: int, width: int) -> int:
-        """The side in pixels that pictures of this size are brought to."""
+    def _prepare(self, x: np.ndarray) -> Tensor:
+        """What the network takes, (B, 3, S, S), from uint8 pictures (B, H, W, 1 or 3)."""
 
     @abstractmethod
     def _forward(self, x: Tensor) -> Tensor:
-        """(B, D) float32 from pictures (B, 3, side, side) in [-1, 1]."""
+        """(B, D) float32 from what `_prepare` gives."""
 
     @torch.inference_mode()
     def extract(self, pictures: np.ndarray | Iterable[np.ndarray]) -> np.ndarray:
         """Features (N, D) float32 of uint8 or uint16 pictures (N, H, W[, C]), one array or blocks of them."""
         blocks = [pictures] if isinstance(pictures, np.ndarray) else pictures
-        out = [self._forward(self.prepare(part)).numpy() for block in blocks for part in _split(block)]
+        out = [self._forward(self._prepare(as_bytes(part))).numpy() for block in blocks for part in self._split(block)]
         return np.concatenate(out) if out else np.empty((0, self.dimension), np.float32)
 
-    def prepare(self, pictures: np.ndarray) -> Tensor:
-        """Pictures (B, 3, side, side) in [-1, 1]: 8 bits, transparency on white, grey repeated, resized."""
-        x = as_bytes(pictures)
-        side = self.side(*x.shape[1:3])
-        x = resize(x, (side, side)) if x.shape[1:3] != (side, side) else x
-        return to_float(x).expand(-1, 3, -1, -1)
+    def _split(self, block: np.ndarray) -> Iterator[np.ndarray]:
+        for first in range(0, len(block), self.batch):
+            yield block[first : first + self.batch]
 
     def probabilities(self, features: np.ndarray, head: str) -> np.ndarray:
         """Class probabilities (N, K) float64 of a head."""
@@ -75,11 +72,14 @@ class Shipped(Features):
     """Limner's own network, from a safetensors file that benchmarks/train_features.py wrote."""
 
     def __init__(self, path: Path, name: str) -> None:
-        with safe_open(path, "pt") as file:
-            about = file.metadata() or {}
-            if about.get("format") != "limner-features-1":
-                raise UserError(f"{path} is not a feature network of Limner: its format is {about.get('format')!r}")
-            tensors = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
+        try:
+            with safe_open(path, "pt") as file:
+                about = file.metadata() or {}
+                tensors = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
+        except SafetensorError as error:
+            raise UserError(f"{str(path)!r} is not a feature network of Limner: {error}") from error
+        if about.get("format") != FORMAT:
+            raise UserError(f"{str(path)!r} is not a feature network of Limner: its format is {about.get('format')!r}")
         self.name, self.hash = name, hashlib.sha256(path.read_bytes()).hexdigest()[:12]
         self.network = FeatureNetwork(json.loads(about["heads"])).eval()
         self.network.load_state_dict(tensors)
@@ -91,9 +91,8 @@ class Shipped(Features):
             for key, head in self.network.heads.items()
         }
 
-    def side(self, height: int, width: int) -> int:
-        """32 for small pictures, 64 for others."""
-        return 32 if max(height, width) <= 32 else 64
+    def _prepare(self, x: np.ndarray) -> Tensor:
+        return to_side(x, 32 if max(x.shape[1:3]) <= 32 else 64)
 
     def _forward(self, x: Tensor) -> Tensor:
         return self.network(x.contiguous(memory_format=torch.channels_last))
@@ -110,9 +109,9 @@ def load(name: str | Path | Features = "default") -> Features:
         return Shipped(SHIPPED, "default")
     if Path(name).suffix == ".safetensors" and Path(name).is_file():
         return Shipped(Path(name), Path(name).name)
-    if str(name) not in NAMES:
-        raise unknown("feature network", str(name), NAMES)
-    raise UserError(f"features {name!r} need weights")
+    from limner.evaluation.pretrained import find
+
+    return find(str(name))
 
 
 def as_bytes(pictures: np.ndarray) -> np.ndarray:
@@ -130,6 +129,7 @@ def as_bytes(pictures: np.ndarray) -> np.ndarray:
     return x
 
 
-def _split(block: np.ndarray) -> Iterator[np.ndarray]:
-    for first in range(0, len(block), _BATCH):
-        yield block[first : first + _BATCH]
+def to_side(x: np.ndarray, side: int) -> Tensor:
+    """Pictures (B, 3, side, side) in [-1, 1] from uint8 (B, H, W, 1 or 3), resized where they are of another size."""
+    x = resize(x, (side, side)) if x.shape[1:3] != (side, side) else x
+    return to_float(x).expand(-1, 3, -1, -1)

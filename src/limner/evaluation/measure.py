@@ -9,11 +9,11 @@ from typing import Any, Literal
 import numpy as np
 
 from limner.errors import UserError
-from limner.evaluation.distances import frechet_distance, inception_score, kernel_distance
+from limner.evaluation.distances import Kernel, Moments, frechet_distance, inception_score, kernel_distance
 from limner.evaluation.features import Features, load
 from limner.evaluation.intervals import Estimate
 from limner.evaluation.nearest import nearest_training
-from limner.evaluation.neighbours import manifold, nearest_rows
+from limner.evaluation.neighbours import Balls, manifold, nearest_rows
 from limner.evaluation.protocol import digest_indices, protocol_id
 from limner.evaluation.reference import Progress, features_of, shuffled
 from limner.evaluation.result import Measure, Result
@@ -22,6 +22,7 @@ from limner.evaluation.samples import Samples, open_samples
 NEIGHBOURS = 5
 FEWEST = 2 * (NEIGHBOURS + 1)  # pictures below which k neighbours and an interval mean nothing
 _POOL = 10_000  # training pictures searched by features
+_USUAL = 500  # held-out pictures whose distance to the training pictures is taken as usual
 _SHOWN = 8  # samples whose nearest training pictures are shown
 
 Against = Literal["held-out", "train"]
@@ -117,7 +118,7 @@ def evaluate(
         "neighbours": NEIGHBOURS,
     }
     numbers = np.arange(used) if opened.numbers is None else opened.numbers
-    usual = float(np.median(nearest_rows(unseen, pool)[1])) if len(unseen) else float("nan")
+    usual = float(np.median(nearest_rows(unseen[:_USUAL], pool)[1])) if len(unseen) else float("nan")
     nearest = nearest_training(
         pack, pictures, numbers[: len(pictures)], fake[: len(pictures)], real.pool, pool, usual, seed, progress
     )
@@ -156,14 +157,15 @@ def _measure(
             progress("measures", share)
 
     say(0)
+    moments, kernel, balls = Moments(reference), Kernel(reference), Balls(reference, NEIGHBOURS)
     found: dict[str, Measure] = {
-        "fd": Measure.of(frechet_distance(fake, reference), frechet_distance(stand_in, reference)),
-        "kid": Measure.of(kernel_distance(fake, reference), kernel_distance(stand_in, reference)),
+        "fd": Measure.of(frechet_distance(fake, moments), frechet_distance(stand_in, moments)),
+        "kid": Measure.of(kernel_distance(fake, kernel), kernel_distance(stand_in, kernel)),
     }
     say(0.3)
-    ours = manifold(reference, fake, NEIGHBOURS)
-    say(0.6)
-    floor = manifold(reference, stand_in, NEIGHBOURS)
+    ours = manifold(balls, fake, NEIGHBOURS)
+    say(0.7)
+    floor = manifold(balls, stand_in, NEIGHBOURS)
     for name in ("precision", "recall", "density", "coverage"):
         found[name] = Measure.of(getattr(ours, name), getattr(floor, name))
     head = suitable_head(network, reference)

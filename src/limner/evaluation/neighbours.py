@@ -7,6 +7,7 @@ jackknife over all groups of both sets runs over those alone, exactly.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -30,8 +31,8 @@ class Manifold:
 
 def distances(x: Tensor, y: Tensor) -> Tensor:
     """Euclidean distances (n, m) between rows of float64 tensors (n, D) and (m, D), as float32."""
-    squared = (x * x).sum(1)[:, None] + (y * y).sum(1) - 2 * x @ y.T
-    return squared.clamp_(min=0).sqrt_().float()
+    squared = torch.addmm(y.square().sum(1), x, y.T, alpha=-2).add_(x.square().sum(1, keepdim=True))
+    return squared.float().clamp_(min=0).sqrt_()
 
 
 def _blocks(n: int) -> list[tuple[int, slice]]:
@@ -66,17 +67,33 @@ def radii(x: Tensor, k: int) -> Tensor:
     return out
 
 
-def manifold(reals: np.ndarray, samples: np.ndarray, k: int = 5) -> Manifold:
+class Balls:
+    """A set (N, D) and how far each row's k-th neighbour is: the balls that make up its manifold.
+
+    Raises:
+        ValueError: too few rows for k neighbours once a group is left out.
+    """
+
+    def __init__(self, features: np.ndarray, k: int = 5) -> None:
+        self.features = torch.from_numpy(np.ascontiguousarray(features, dtype=np.float64))
+        self.k, n = k, len(self.features)
+        if n - max(part.stop - part.start for part in group_slices(n)) <= k:
+            raise ValueError(f"{n} rows are too few for {k} neighbours")
+
+    @cached_property
+    def radii(self) -> Tensor:
+        """See `radii`."""
+        return radii(self.features, self.k)
+
+
+def manifold(reals: np.ndarray | Balls, samples: np.ndarray | Balls, k: int = 5) -> Manifold:
     """Precision, recall, density and coverage of `samples` (M, D) against `reals` (N, D), with intervals.
 
     Raises:
-        ValueError: a set has too few rows for k neighbours once a group is left out.
+        ValueError: see `Balls`.
     """
-    x, y = (torch.from_numpy(np.ascontiguousarray(f, dtype=np.float64)) for f in (reals, samples))
-    for n in (len(x), len(y)):
-        if n - max(part.stop - part.start for part in group_slices(n)) <= k:
-            raise ValueError(f"{n} rows are too few for {k} neighbours")
-    radii_x, radii_y = radii(x, k), radii(y, k)  # (N, G+1), (M, H+1)
+    a, b = (f if isinstance(f, Balls) else Balls(f, k) for f in (reals, samples))
+    x, y, radii_x, radii_y = a.features, b.features, a.radii, b.radii  # radii (N, G+1), (M, H+1)
     within_x = torch.zeros(len(y), radii_x.shape[1], dtype=torch.int32)  # balls around reals that hold a sample
     within_y = torch.zeros(len(x), radii_y.shape[1], dtype=torch.int32)  # balls around samples that hold a real
     nearest = torch.full((len(x), len(group_slices(len(y)))), torch.inf)  # each real's nearest sample of each group

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,7 +65,7 @@ def _from_folder(path: Path, shape: tuple[int, int, int], n: int, seed: int) -> 
 def _load(path: Path) -> np.ndarray:
     try:
         found = np.load(path, mmap_mode="r" if path.suffix.lower() == ".npy" else None, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(f"{str(path)!r} cannot be read as a NumPy file: {error}") from error
     if isinstance(found, np.ndarray):
         return found
