@@ -13,7 +13,7 @@ from limner.families.vae.vae import VAE, VAEConfig, VAESampling
 
 SPEC = Spec(channels=3, height=20, width=16)
 LABELLED = Spec(channels=1, height=8, width=8, attributes=(Attribute("kind", ("a", "b")),))
-SMALL = {"width": 8, "widest": 16, "latent": 6, "hidden": 32}
+SMALL = {"width": 8, "widest": 16, "latent": 6, "hidden": 32, "prior_hidden": 16}
 
 
 def model(spec=SPEC, **config):
@@ -49,7 +49,10 @@ def test_every_combination(network, likelihood, scale):
 
 
 class Linear(nn.Module):
-    """Mean z w, posterior as given: for a Gaussian likelihood everything is known in closed form."""
+    """Mean z w, posterior as given: for a Gaussian likelihood everything is known in closed form.
+
+    A second value of the code says nothing and stays at its prior.
+    """
 
     def __init__(self, posterior):
         super().__init__()
@@ -57,10 +60,12 @@ class Linear(nn.Module):
         self.posterior = posterior
 
     def encode(self, x, given):
-        return self.posterior(x.flatten(1), self.w)
+        mean, log_variance = self.posterior(x.flatten(1), self.w).unbind(1)
+        idle = torch.zeros_like(mean)
+        return torch.stack([mean, idle, log_variance, idle], 1)
 
     def decode(self, z, given):
-        return (z * self.w).view(-1, 1, 2, 2)
+        return (z[:, :1] * self.w).view(-1, 1, 2, 2)
 
 
 SIGMA = 0.1
@@ -76,7 +81,8 @@ def rough_posterior(x, w):
 
 
 def linear_vae(posterior, **config):
-    vae = model(Spec(channels=1, height=2, width=2), network="mlp", latent=1, scale=SIGMA, **config)
+    known = {"likelihood": "gaussian", "scale": SIGMA, "prior": "normal", "latent": 2, "network": "mlp"}
+    vae = model(Spec(channels=1, height=2, width=2), **known, **config)
     vae.network = Linear(posterior)
     return vae
 
@@ -118,6 +124,36 @@ def test_the_loss_is_the_negative_elbo():
     heavy = model(scale=0.5, kl=4.0).loss(turn, Progress(), {})
     torch.testing.assert_close(heavy["kl"], 4 * losses["kl"])
     torch.testing.assert_close(heavy["_elbo"], losses["_elbo"])
+
+
+def test_the_learnt_prior_starts_as_the_normal_one():
+    """Its estimate of the divergence, averaged over many codes, is the closed form."""
+    learnt, plain = model(prior="flow"), model(prior="normal")
+    generator = torch.Generator().manual_seed(0)
+    mean, log_variance = torch.randn(1, 6, generator=generator), torch.randn(1, 6, generator=generator)
+    z = mean + (log_variance / 2).exp() * torch.randn(100_000, 6, generator=generator)
+    nothing = torch.zeros(len(z), 0)
+    estimates = learnt.divergence(z, mean, log_variance, nothing)
+    closed = plain.divergence(z, mean, log_variance, nothing)
+    assert estimates.mean().item() == pytest.approx(closed.item(), rel=0.02)
+
+
+def test_a_learnt_prior_paints_where_codes_lie():
+    """Codes far from N(0, 1): only the prior that has learnt them gives pictures like those of codes."""
+    vae = model(Spec(channels=1, height=8, width=8), network="mlp", prior="flow")
+    optimiser = torch.optim.Adam(vae.prior.parameters(), 1e-2)
+    generator = torch.Generator().manual_seed(0)
+    nothing = torch.zeros(256, 0)
+    for _ in range(150):
+        loss = -vae.log_prior(3 + 0.1 * torch.randn(256, 6, generator=generator), nothing).mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    with torch.no_grad():
+        *_, painted = vae.paint(PictureDraws(0, range(32)), Condition(), VAESampling())
+        there = vae.decode(torch.full((1, 6), 3.0))
+        normal = vae.decode(torch.randn(32, 6, generator=generator))
+    assert (painted - there).square().mean() < 0.2 * (normal - there).square().mean()
 
 
 def test_divergence_warms_up():

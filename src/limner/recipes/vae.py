@@ -8,7 +8,7 @@ from limner.families.vae.vae import VAEConfig
 
 
 def build(situation: Situation) -> tuple[Options, Training]:
-    """Residual convolutions and a Gaussian likelihood whose deviation is learnt."""
+    """Residual convolutions, a discretised logistic likelihood of learnt scale, a learnt prior."""
     return VAEConfig(), Training(batch=64)
 
 

@@ -23,6 +23,7 @@ from limner.draws import Draws
 from limner.errors import UserError
 from limner.losses import likelihoods
 from limner.nn.conv import ResidualBlock, channels, cropped, padded, pyramid
+from limner.nn.coupling import CouplingFlow
 from limner.nn.embed import LabelEmbedding, LabelMemory, drop_labels
 from limner.nn.norm import NormName, norm
 from limner.nn.resample import Down, Up, down, up
@@ -40,6 +41,9 @@ class VAEConfig(Options):
             brightness, "logistic" the probability of the 8-bit value (Salimans et al. 2017, eq. 2).
         scale: deviation (logistic: scale) of the likelihood, in units of [-1, 1]: a number, "learned" for one a
             channel, or "pixelwise" for one that the decoder gives for each value. Not given: learned, if there is any.
+        prior: of the codes. "normal" is the paper's N(0, 1); "flow" learns an invertible map from it to where the codes
+            really lie (Chen et al. 2017, 1611.02731, section 3.2), so that sampled codes look like encoded ones.
+        prior_layers: couplings of that map. prior_hidden: units of their hidden layers.
         kl: weight of the divergence (beta of Higgins et al. 2017).
         kl_warmup: share of the training over which that weight rises from 0.
         conditional: whether labels, where there are any, are given to encoder and decoder (Sohn et al. 2015).
@@ -48,8 +52,8 @@ class VAEConfig(Options):
     """
 
     network: Literal["convolutional", "mlp"] = "convolutional"
-    latent: Positive = 64
-    width: Positive = 64
+    latent: Annotated[int, Meta(ge=2)] = 64
+    width: Positive = 32
     widest: Positive = 256
     blocks: Positive = 1
     norm: NormName = "layer"
@@ -57,8 +61,11 @@ class VAEConfig(Options):
     downsample: Down = "strided"
     hidden: Positive = 512
     depth: Positive = 2
-    likelihood: Literal["gaussian", "bernoulli", "logistic"] = "gaussian"
+    likelihood: Literal["gaussian", "bernoulli", "logistic"] = "logistic"
     scale: Annotated[float, Meta(gt=0)] | Literal["learned", "pixelwise"] | None = None
+    prior: Literal["normal", "flow"] = "flow"
+    prior_layers: Positive = 8
+    prior_hidden: Positive = 256
     kl: Size = 1.0
     kl_warmup: Fraction = 0.0
     conditional: bool = True
@@ -72,7 +79,7 @@ class VAESampling(Options):
     """How pictures are drawn.
 
     Attributes:
-        temperature: deviation of the codes; below 1 they are more typical and less diverse.
+        temperature: deviation of the noise that codes are made of; below 1 they are more typical and less diverse.
     """
 
     temperature: Annotated[float, Meta(gt=0)] = 1.0
@@ -163,7 +170,11 @@ class VAE(api.Generator, api.Conditions, api.Encodes, api.Scores):
         self.pixelwise = config.scale == "pixelwise"
         out = spec.channels * (1 + self.pixelwise)
         network = Convolutional if config.network == "convolutional" else Dense
-        self.network = network(config, spec, out, config.embedding if values else 0)
+        known = config.embedding if values else 0
+        self.network = network(config, spec, out, known)
+        self.prior: CouplingFlow | None = None
+        if config.prior == "flow":
+            self.prior = CouplingFlow(config.latent, known, config.prior_layers, config.prior_hidden)
         learned = config.likelihood != "bernoulli" and config.scale in (None, "learned")
         self.log_scale = nn.Parameter(torch.zeros(spec.channels, 1, 1)) if learned else None
 
@@ -197,7 +208,7 @@ class VAE(api.Generator, api.Conditions, api.Encodes, api.Scores):
         mean, log_variance = self.posterior(batch.pictures, given)
         z = mean + (log_variance / 2).exp() * batch.draws.normal("code", self.config.latent)  # eq. 4
         surprise = self.surprise(batch.pictures, self.network.decode(z, given)).mean()
-        kl = likelihoods.kl_to_standard(mean, log_variance).sum(1).mean() / math.prod(self.spec.shape)
+        kl = self.divergence(z, mean, log_variance, given).mean() / math.prod(self.spec.shape)
         weight = self.config.kl
         if self.config.kl_warmup:
             weight *= min(1.0, progress.fraction / self.config.kl_warmup)
@@ -213,6 +224,19 @@ class VAE(api.Generator, api.Conditions, api.Encodes, api.Scores):
         """Mean and log-variance (B, latent) of q(z | x)."""
         mean, log_variance = self.exactly(self.network.encode(pictures, given)).chunk(2, 1)
         return mean, log_variance.clamp(-20.0, 10.0)
+
+    def divergence(self, z: Tensor, mean: Tensor, log_variance: Tensor, given: Tensor) -> Tensor:
+        """KL(q(z | x) || p(z)) (B,): in closed form for a normal prior (appendix B), else its estimate at z."""
+        if self.prior is None:
+            return likelihoods.kl_to_standard(mean, log_variance).sum(1)
+        entropy = (log_variance + math.log(2 * math.pi * math.e)).sum(1) / 2
+        return -entropy - self.log_prior(z, given)
+
+    def log_prior(self, z: Tensor, given: Tensor) -> Tensor:
+        """log p(z) (B,) of codes (B, latent)."""
+        noise, log_det = (z, 0.0) if self.prior is None else self.prior(z, given)
+        zero = torch.zeros_like(noise)
+        return likelihoods.gaussian_log_density(noise, zero, zero).sum(1) + log_det
 
     def surprise(self, pictures: Tensor, said: Tensor, discrete: bool = False) -> Tensor:
         """-log p(x | z) of each value (B, C, H, W) from what the decoder said; `discrete` of the 8-bit pictures."""
@@ -250,6 +274,8 @@ class VAE(api.Generator, api.Conditions, api.Encodes, api.Scores):
         """The mean picture of a code from the prior; labels that are not asked for are as frequent as in training."""
         labels = condition.labels if self.memory is None else self.memory.complete(condition.labels, draws)
         z = options.temperature * draws.normal("code", self.config.latent)
+        if self.prior is not None:
+            z = self.prior.inverse(z, self.given(labels, draws.size))
         yield self.decode(z, Condition(labels))
 
     def encode(self, pictures: Tensor, condition: Condition | None = None) -> Tensor:
@@ -279,7 +305,8 @@ class VAE(api.Generator, api.Conditions, api.Encodes, api.Scores):
         for k in range(self.config.score_samples):
             z = mean + (log_variance / 2).exp() * draws.normal(f"code {k}", self.config.latent)
             said = -self.surprise(pictures, self.network.decode(z, given), discrete=True).flatten(1).sum(1)
-            prior = likelihoods.gaussian_log_density(z, torch.zeros_like(z), torch.zeros_like(z)).sum(1)
-            weights.append(said + prior - likelihoods.gaussian_log_density(z, mean, log_variance).sum(1))
+            weights.append(
+                said + self.log_prior(z, given) - likelihoods.gaussian_log_density(z, mean, log_variance).sum(1)
+            )
         evidence = torch.logsumexp(torch.stack(weights), 0) - math.log(len(weights))
         return -evidence / (math.prod(self.spec.shape) * math.log(2))
