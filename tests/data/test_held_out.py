@@ -10,7 +10,7 @@ from PIL import Image
 from limner.data import DataOptions, pack
 from limner.data import duplicates as twice
 from limner.data.part import thumbs
-from limner.data.split import divide
+from limner.data.split import PART_TEST, PART_VALIDATION, divide
 
 
 def digests(n, seed=0):
@@ -57,17 +57,17 @@ def test_groups_are_never_torn():
 
 
 def test_given_parts_are_respected_and_repeats_left_out():
-    names = np.array(["train"] * 80 + ["test"] * 20, dtype=object)
+    parts = np.repeat([0, PART_TEST], [80, 20])
     group = np.arange(100)
     group[5] = group[90]
-    made = divide(digests(100), group, names)
+    made = divide(digests(100), group, parts)
     assert made.left_out.tolist() == [5] and len(made.train) == 79
     assert sorted([*made.held_out, *made.validation]) == list(range(80, 100)) and len(made.validation) == 7
-    names[70:80] = "validation"
-    made = divide(digests(100), np.arange(100), names)
+    parts[70:80] = PART_VALIDATION
+    made = divide(digests(100), np.arange(100), parts)
     assert made.validation.tolist() == list(range(70, 80)) and made.held_out.tolist() == list(range(80, 100))
-    names[80:] = None
-    made = divide(digests(100), np.arange(100), names)
+    parts[80:] = 0
+    made = divide(digests(100), np.arange(100), parts)
     assert sorted([*made.held_out, *made.validation]) == list(range(70, 80)) and len(made.held_out)
 
 

@@ -19,6 +19,7 @@ GREY_MAX, GREY_MEAN, GREY_SHARE = 12.0, 3.0, 0.1
 COLOUR_MAX, COLOUR_MEAN = 32.0, 5.0
 _ROTATIONS = (0, 16, 32, 48)
 _FLAT = 4
+_CHUNK = 1 << 17
 
 
 class Duplicates(NamedTuple):
@@ -40,9 +41,9 @@ def find(digests: np.ndarray, thumbs: np.ndarray, read: Callable[[np.ndarray], n
     exact = n - len(np.unique(exact_group))
     # One picture of each exact group stands for it in the search for near ones.
     single = np.unique(exact_group, return_index=True)[1]
-    pairs = [single[found] for found in _near_pairs(thumbs[single])]
-    near_pairs = [pair[_proved(pair, read)] for pair in pairs]
-    group = _components(n, [same, *near_pairs])
+    pairs = _near_pairs(thumbs, single)
+    near_pairs = pairs[_proved(pairs, read)]
+    group = _components(n, [same, near_pairs])
     return Duplicates(group, exact, n - exact - len(np.unique(group)))
 
 
@@ -53,20 +54,24 @@ def _exact_pairs(digests: np.ndarray) -> np.ndarray:
     return np.stack([order[equal], order[equal + 1]], 1)
 
 
-def _near_pairs(thumbs: np.ndarray) -> list[np.ndarray]:
-    """Candidate pairs (m, 2), one array a rotation, whose thumbs agree."""
-    hashes, brightness = difference_hash(thumbs), thumbs.mean(1, dtype=np.float32)
-    results = []
+def _near_pairs(thumbs: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Pairs (m, 2) of the pictures `rows` whose thumbs agree, among those that come close in one of the orders."""
+    hashes, brightness = np.empty(len(rows), np.uint64), np.empty(len(rows), np.float32)
+    for i in range(0, len(rows), _CHUNK):
+        block = thumbs[rows[i : i + _CHUNK]]
+        hashes[i : i + _CHUNK], brightness[i : i + _CHUNK] = difference_hash(block), block.mean(1, dtype=np.float32)
+    results = [np.empty((0, 2), np.int64)]
     for turn in _ROTATIONS:
         turned = (hashes << np.uint64(turn)) | (hashes >> np.uint64((64 - turn) % 64)) if turn else hashes
         order = np.lexsort((brightness, turned))
-        ranked = hashes[order]
         for ahead in range(1, min(WINDOW, len(order) - 1) + 1):
-            close = np.flatnonzero(_count_bits(ranked[ahead:] ^ ranked[:-ahead]) <= MAX_BITS)
-            pair = np.stack([order[close], order[close + ahead]], 1)
-            results.append(pair[_thumbs_agree(thumbs, pair)])
-    pairs = np.unique(np.sort(np.concatenate(results), 1), axis=0) if results else np.empty((0, 2), np.int64)
-    return [pairs]
+            for i in range(0, len(order) - ahead, _CHUNK):
+                a, b = order[i : i + _CHUNK], order[i + ahead : i + ahead + _CHUNK]
+                a = a[: len(b)]
+                close = _count_bits(hashes[a] ^ hashes[b]) <= MAX_BITS
+                pair = rows[np.stack([a[close], b[close]], 1)]
+                results.append(pair[_thumbs_agree(thumbs, pair)])
+    return np.unique(np.sort(np.concatenate(results), 1), axis=0)
 
 
 def difference_hash(thumbs: np.ndarray) -> np.ndarray:
@@ -85,12 +90,9 @@ def _count_bits(x: np.ndarray) -> np.ndarray:
 
 
 def _thumbs_agree(thumbs: np.ndarray, pairs: np.ndarray) -> np.ndarray:
-    agree = np.empty(len(pairs), bool)
-    for i in range(0, len(pairs), 1 << 17):
-        a, b = (thumbs[pairs[i : i + (1 << 17), side]].astype(np.int16) for side in (0, 1))
-        apart = np.abs(a - b)
-        agree[i : i + (1 << 17)] = (apart.max(1) <= THUMB_MAX) & (apart.mean(1) <= THUMB_MEAN)
-    return agree
+    a, b = (thumbs[pairs[:, side]].astype(np.int16) for side in (0, 1))
+    apart = np.abs(a - b)
+    return (apart.max(1, initial=0) <= THUMB_MAX) & (apart.mean(1) <= THUMB_MEAN)
 
 
 def _proved(pairs: np.ndarray, read: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from limner.data import columns, duplicates, report, split
 from limner.data.cache import write_whole
@@ -18,7 +19,7 @@ from limner.data.part import OK, RECORD, WORK_PIXELS, PartNote, part_files
 from limner.data.plan import Plan
 from limner.data.pool import Progress
 from limner.data.report import Report
-from limner.data.sources.base import FILE, SPLIT, Source
+from limner.data.sources.base import FILE, SPLIT, TEST, VALIDATION, Source
 from limner.data.worker import read_job
 from limner.errors import UserError
 
@@ -50,12 +51,10 @@ def finish(
         raise UserError(f"none of the {len(rows):,} files of {source.name!r} is a picture ({first})")
     work = np.memmap(staging / WORK_PIXELS, plan.dtype, "r", 0, (len(rows), *plan.shape))
     plan = _without_idle_channels(plan, notes)
-    kept = records[good]
+    kept = records if len(good) == len(records) else records[good]
     twice = duplicates.find(kept["digest"], kept["thumb"], lambda i: np.asarray(work[good[i], ..., : plan.channels]))
-    table = source.table.take(pa.array(rows[good]))
-    parts = None
-    if SPLIT in table.column_names and options.split is None:
-        parts = np.asarray(table[SPLIT].to_numpy(zero_copy_only=False), dtype=object)
+    table = source.table if len(good) == len(source) else source.table.take(pa.array(rows[good]))
+    parts = _parts(table) if SPLIT in table.column_names and options.split is None else None
     divided = split.divide(kept["digest"], twice.group, parts)
     labels = {name: LabelColumn(column.codes[good], column.values) for name, column in labels.items()}
     class_column = columns.class_column(source, options)
@@ -94,6 +93,13 @@ def _without_idle_channels(plan: Plan, notes: list[PartNote]) -> Plan:
     colour, clear = any(note.colour for note in notes), any(note.clear for note in notes)
     channels = 4 if plan.channels == 4 and clear else 3 if plan.channels >= 3 and colour else 1
     return msgspec.structs.replace(plan, channels=channels)
+
+
+def _parts(table: pa.Table) -> np.ndarray:
+    parts = np.zeros(table.num_rows, np.int8)
+    for name, code in ((TEST, split.PART_TEST), (VALIDATION, split.PART_VALIDATION)):
+        parts[pc.fill_null(pc.equal(table[SPLIT], name), False).to_numpy()] = code
+    return parts
 
 
 def _captioned(table: pa.Table, source: Source, options: DataOptions) -> tuple[pa.Table, str | None]:

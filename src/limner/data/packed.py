@@ -11,10 +11,11 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
+from limner.data.sources.base import PACK_MARK
 from limner.errors import UserError
 
 FORMAT = 1
-MANIFEST = "pack.json"
+MANIFEST = PACK_MARK.decode()
 
 
 class Manifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -52,6 +53,8 @@ def open_pack(path: str | Path) -> Pack:
         raise UserError(
             f"the pack {str(path)!r} is damaged or of another version ({error}): delete it and pack again"
         ) from error
+    if manifest.format != FORMAT:
+        raise UserError(f"the pack {str(path)!r} has format {manifest.format}, not {FORMAT}: delete it and pack again")
     for name, size in manifest.files.items():
         file = path / name
         if not file.is_file() or file.stat().st_size != size:

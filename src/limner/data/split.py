@@ -6,8 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from limner.data.sources.base import TEST, VALIDATION
-
+PART_TEST, PART_VALIDATION = 1, 2
 HELD_SHARE, HELD_MOST = 0.1, 5000
 SMALL, VALIDATION_SHARE, VALIDATION_SHARE_SMALL, VALIDATION_MOST = 500, 0.2, 1 / 3, 2000
 
@@ -24,16 +23,16 @@ class Split(NamedTuple):
 def divide(digests: np.ndarray, group: np.ndarray, parts: np.ndarray | None) -> Split:
     """Cuts n pictures into training, validation and held-out ones.
 
-    Where the source has a part `test` (in `parts`, one name or None a picture), that is the held-out side; else a tenth
-    of the pictures, at most 5,000, chosen by the hash of their contents, so that the order and names of files do not
-    matter and a set that grows keeps its choice. Groups of duplicates are never torn: where a given part tears one,
-    its training pictures are left out. The validation slice, which scores in training use, is a source's own part of
-    that name, else a fifth of the held-out side (a third of a side below 500), at most 2,000. Below four pictures
-    nothing is held out.
+    Where the source has a part `test` (int8 `parts`: PART_TEST, PART_VALIDATION, 0 for others), that is the held-out
+    side; else a tenth of the pictures, at most 5,000, chosen by the hash of their contents, so that the order and names
+    of files do not matter and a set that grows keeps its choice. Groups of duplicates are never torn: where a given
+    part tears one, its training pictures are left out. The validation slice, which scores in training use, is a
+    source's own part of that name, else a fifth of the held-out side (a third of a side below 500), at most 2,000.
+    Below four pictures nothing is held out.
     """
     n = len(digests)
-    names = np.full(n, "", dtype=object) if parts is None else parts
-    is_test, is_validation = names == TEST, names == VALIDATION
+    parts = np.zeros(n, np.int8) if parts is None else parts
+    is_test, is_validation = parts == PART_TEST, parts == PART_VALIDATION
     held = is_test | is_validation if is_test.any() or is_validation.any() else None
     if held is None or held.all():
         target = 0 if n < 4 else min(HELD_MOST, max(2, round(n * HELD_SHARE)))
@@ -48,7 +47,7 @@ def divide(digests: np.ndarray, group: np.ndarray, parts: np.ndarray | None) -> 
         is_validation = _choose(digests, group, is_test, max(target, int(count > 1)))
     held_out = held & ~is_validation
     # A given part may tear a group: what reported scores use wins over validation, both win over training.
-    torn = np.isin(group, group[held_out]) & is_validation & (names == VALIDATION)
+    torn = np.isin(group, group[held_out]) & is_validation & (parts == PART_VALIDATION)
     is_validation = is_validation & ~torn
     leaked = np.isin(group, group[held]) & ~held
     train = ~held & ~leaked

@@ -24,6 +24,9 @@ SPLIT_NAMES = {
     "dev": VALIDATION,
 }
 
+PACK_MARK = b"pack.json"
+"""The file that makes a folder a packed set."""
+
 MAX_FILE = 1 << 29
 """Bytes above which a file is not read as a picture."""
 

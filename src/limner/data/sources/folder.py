@@ -12,7 +12,17 @@ import numpy as np
 import pyarrow as pa
 
 from limner.data.options import DataOptions
-from limner.data.sources.base import MAX_FILE, Found, Payload, Source, Unreadable, hidden, stamp_of, stamp_of_files
+from limner.data.sources.base import (
+    MAX_FILE,
+    PACK_MARK,
+    Found,
+    Payload,
+    Source,
+    Unreadable,
+    hidden,
+    stamp_of,
+    stamp_of_files,
+)
 from limner.errors import UserError
 
 if TYPE_CHECKING:
@@ -79,14 +89,18 @@ def walk(root: Path) -> Walked:
                 aside.append((text(relative), "a loop of links, or a folder that was read already"))
                 continue
             seen.add((state.st_dev, state.st_ino))
+            if os.path.exists(os.path.join(where, PACK_MARK)):
+                continue  # a packed set that was put beside the pictures
+            inner: list[bytes] = []
             with os.scandir(where) as entries:
                 for entry in entries:
-                    _visit(entry, relative, columns, stack, aside)
+                    _visit(entry, relative, columns, inner, aside)
+            # Which name of a folder reached twice is kept must not depend on the disk's order.
+            stack.extend(sorted(inner, reverse=True))
         except OSError as error:
             if not relative:
                 raise UserError(f"cannot read the folder {str(root)!r}: {error.strerror}") from error
             aside.append((text(relative), f"cannot be read ({error.strerror})"))
-        stack.sort(reverse=True)  # which name of a folder reached twice is kept must not depend on the disk's order
     table = columns.table()
     table = table.take(pc.sort_indices(table["path"]))
     stamp = stamp_of(table["path"], table["size"], table["time"])
