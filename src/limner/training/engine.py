@@ -38,7 +38,7 @@ class Engine:
             for phase in stage.phases:
                 if phase.shares is None:
                     self.optimisers[f"{stage.name}.{phase.name}"] = optimisers.build(
-                        phase.optimiser, phase.parameters()
+                        phase.optimiser, phase.parameters(), _DTYPES[train.precision]
                     )
 
     def turn(

@@ -27,7 +27,7 @@ class Muon(torch.optim.Optimizer):
     """Muon for weights of two and more dimensions (kernels flattened), AdamW for vectors.
 
     Updates are scaled to the root mean square of AdamW's (0.2 sqrt(max(rows, columns)); Liu et al. 2025, eq. 4), so the
-    same learning rate serves both.
+    same learning rate serves both. `dtype` is that of the Newton-Schulz steps, which bear bfloat16 (as in the source).
     """
 
     def __init__(
@@ -38,7 +38,9 @@ class Muon(torch.optim.Optimizer):
         betas: tuple[float, float] = (0.9, 0.99),
         eps: float = 1e-8,
         weight_decay: float = 0.0,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
+        self.dtype = dtype
         super().__init__(
             parameters, {"lr": lr, "momentum": momentum, "betas": betas, "eps": eps, "weight_decay": weight_decay}
         )
@@ -63,7 +65,7 @@ class Muon(torch.optim.Optimizer):
         nesterov = p.grad.lerp(state["momentum"], group["momentum"])  # type: ignore[union-attr]
         flat = nesterov.reshape(p.shape[0], -1)
         scale = 0.2 * max(flat.shape) ** 0.5
-        return orthogonalised(flat).mul_(scale).reshape(p.shape)
+        return orthogonalised(flat.to(self.dtype)).to(p.dtype).mul_(scale).reshape(p.shape)
 
     def _vector(self, p: Tensor, group: dict[str, Any]) -> Tensor:
         state = self.state[p]

@@ -11,8 +11,10 @@ from torch import nn
 from limner.config import Optimiser
 
 
-def build(config: Optimiser, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-    """A torch optimiser for `config`. Muon takes the matrices and AdamW the rest."""
+def build(
+    config: Optimiser, parameters: Iterable[nn.Parameter], dtype: torch.dtype = torch.float32
+) -> torch.optim.Optimizer:
+    """A torch optimiser for `config`; `dtype` is that of the losses' arithmetic, where an optimiser can use it."""
     held = list(parameters)
     rate, decay, eps, betas = config.rate, config.weight_decay, config.eps, config.betas
     match config.name:
@@ -29,7 +31,7 @@ def build(config: Optimiser, parameters: Iterable[nn.Parameter]) -> torch.optim.
         case "muon":
             from limner.training.muon import Muon
 
-            return Muon(held, lr=rate, momentum=config.momentum, betas=betas, eps=eps, weight_decay=decay)
+            return Muon(held, rate, config.momentum, betas, eps, decay, dtype)
 
 
 def rate(config: Optimiser, fraction: float, scale: float = 1.0) -> float:
