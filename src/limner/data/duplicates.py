@@ -37,14 +37,13 @@ def find(digests: np.ndarray, thumbs: np.ndarray, read: Callable[[np.ndarray], n
     """
     n = len(digests)
     same = _exact_pairs(digests)
-    exact_group = _components(n, [same])
-    exact = n - len(np.unique(exact_group))
-    # One picture of each exact group stands for it in the search for near ones.
-    single = np.unique(exact_group, return_index=True)[1]
-    pairs = _near_pairs(thumbs, single)
-    near_pairs = pairs[_proved(pairs, read)]
-    group = _components(n, [same, near_pairs])
-    return Duplicates(group, exact, n - exact - len(np.unique(group)))
+    groups, exact_group = _components(n, [same])
+    # One picture of each exact group stands for it in the search for near ones: the first.
+    first = np.empty(groups, np.int64)
+    first[exact_group[::-1]] = np.arange(n - 1, -1, -1)
+    pairs = _near_pairs(thumbs, first)
+    together, group = _components(n, [same, pairs[_proved(pairs, read)]])
+    return Duplicates(group, n - groups, groups - together)
 
 
 def _exact_pairs(digests: np.ndarray) -> np.ndarray:
@@ -126,11 +125,12 @@ def _patches(x: np.ndarray) -> np.ndarray:
     return x.reshape(n, height // side, side, width // side, side, channels).mean((2, 4), dtype=np.float32) * scale
 
 
-def _components(n: int, pairs: list[np.ndarray]) -> np.ndarray:
-    """Connected components: for each of n pictures the number of its group."""
+def _components(n: int, pairs: list[np.ndarray]) -> tuple[int, np.ndarray]:
+    """Connected components: how many there are, and for each of n pictures the number of its own."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    joined = np.concatenate([np.empty((0, 2), np.int64), *pairs])
+    joined = np.concatenate(pairs)
     graph = coo_array((np.ones(len(joined), np.int8), (joined[:, 0], joined[:, 1])), shape=(n, n))
-    return connected_components(graph, directed=False)[1].astype(np.int64)
+    count, group = connected_components(graph, directed=False)
+    return int(count), group.astype(np.int64)
