@@ -307,7 +307,8 @@ Inception network: its numbers compare with each other, not with numbers from pa
 |---|---|---|
 {sets}
 
-- Tasks: the classes and attributes of the sets; on half of all pictures one of {ways} (`benchmarks/spoil.py`),
+- Tasks: the classes and attributes of the sets; on half of all pictures one of the ways of `benchmarks/spoil.py`
+  ({ways}),
   to name and to measure.
 - Hash {hash} (SHA-256 {sha256}).
 
@@ -317,7 +318,7 @@ Right on held-out pictures, by a linear head on the features:
 |---|---|---|
 {rows}
 
-Limits: it has seen few photographs of more than 64 pixels and no human faces; detail beyond 64x64 is not looked at.
+Limits: it has seen few photographs of more than 64 pixels and next to no human faces; detail beyond 64x64 is not looked at.
 """
 
 

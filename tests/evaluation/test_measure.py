@@ -167,6 +167,24 @@ def test_a_folder_of_samples(digits, fresh, tmp_path):
     assert folder["kid"].value == pytest.approx(array["kid"].value, abs=1e-6)
 
 
+def test_samples_that_repeat_are_all_counted(digits, fresh, tmp_path):
+    """What a set to train on would leave out as repetitions is just what samples are judged by."""
+    for i in range(60):
+        Image.fromarray(fresh[i % 4, :, :, 0]).save(tmp_path / f"{i:03}.png")
+    found = evaluate(tmp_path, digits)
+    assert found.n == 60
+    assert found["recall"].value < 0.3
+
+
+def test_a_folder_of_another_size_is_refused(digits, photos, tmp_path):
+    for side, folder in ((96, tmp_path / "large"), (8, tmp_path / "mixed")):
+        folder.mkdir()
+        for i in range(20):
+            Image.new("L", (side, 8 if i else side + 1), i).save(folder / f"{i}.png")
+        with pytest.raises(UserError, match="real pictures 8x8"):
+            evaluate(folder, digits)
+
+
 def test_a_sorted_array_is_sampled_not_cut(digits):
     """Samples are often in order of their class: the first ones of many would be of few classes."""
     order = np.argsort(digits.labels(digits.train), kind="stable")

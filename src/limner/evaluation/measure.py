@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from limner.evaluation.protocol import digest_indices, protocol_id
 from limner.evaluation.reference import Progress, features_of, shuffled
 from limner.evaluation.result import Measure, Result
 from limner.evaluation.samples import Samples, open_samples
+
+if TYPE_CHECKING:
+    from limner.data import Pack
 
 NEIGHBOURS = 5
 FEWEST = 2 * (NEIGHBOURS + 1)  # pictures below which k neighbours and an interval mean nothing
@@ -38,7 +41,7 @@ class Real:
     unseen: np.ndarray  # held-out pictures; their distance to the pool is what is usual
 
 
-def choose_real(pack: Any, against: Against, n: int, seed: int) -> Real:
+def choose_real(pack: Pack, against: Against, n: int, seed: int) -> Real:
     """Real pictures for both sides.
 
     Against the held-out part, training pictures stand in for samples: the floor is what a generator that has learnt
@@ -60,7 +63,7 @@ def choose_real(pack: Any, against: Against, n: int, seed: int) -> Real:
 
 def evaluate(
     samples: Samples,
-    pack: Any,
+    pack: Pack,
     *,
     against: Against = "held-out",
     n: int = 2500,
@@ -84,10 +87,10 @@ def evaluate(
     if against not in ("held-out", "train"):
         raise UserError(f"unknown part {against!r} to compare with: give held-out or train")
     network = load(features)
-    shape = pack.read(pack.train[:1]).shape[1:]
+    channels, height, width = pack.shape
     real = choose_real(pack, against, n, seed)
     _enough(len(real.reference), f"real pictures in the {against} part", "give more data, or --against train")
-    opened = open_samples(samples, shape, len(real.reference), seed)
+    opened = open_samples(samples, (height, width), len(real.reference), seed)
     fake, pictures = _extract(opened.blocks, network, len(real.reference), progress)
     _enough(len(fake), "samples", "make more")
     notes = _notes(n, len(real.reference), len(fake), against, network.dimension)
@@ -113,8 +116,8 @@ def evaluate(
         "data": str(pack.id),
         "split": against,
         "reference": digest_indices(real.reference),
-        "size": [int(shape[0]), int(shape[1])],
-        "channels": int(shape[2]),
+        "size": [height, width],
+        "channels": channels,
         "neighbours": NEIGHBOURS,
     }
     numbers = np.arange(used) if opened.numbers is None else opened.numbers

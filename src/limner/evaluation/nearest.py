@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -14,11 +14,14 @@ from limner.evaluation.reference import Progress, read_blocks, shuffled
 from limner.evaluation.result import Nearest
 from limner.pictures import grid
 
+if TYPE_CHECKING:
+    from limner.data import Pack
+
 _PIXEL_BYTES = 1 << 30  # training pictures read for the search by pixels
 
 
 def nearest_training(
-    pack: Any,
+    pack: Pack,
     pictures: np.ndarray,
     numbers: np.ndarray,
     features: np.ndarray,
@@ -63,7 +66,7 @@ def _flat(x: np.ndarray) -> torch.Tensor:
 
 
 def _nearest_in_pixels(
-    pack: Any, pictures: np.ndarray, looked: np.ndarray, progress: Progress | None
+    pack: Pack, pictures: np.ndarray, looked: np.ndarray, progress: Progress | None
 ) -> tuple[np.ndarray, np.ndarray]:
     wanted = _flat(pictures)
     best = torch.full((len(wanted),), torch.inf)

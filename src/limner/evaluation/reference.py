@@ -6,7 +6,7 @@ import contextlib
 import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from limner.draws import seed_of
 from limner.errors import UserError
 from limner.evaluation.features import Features
 from limner.evaluation.protocol import digest
+
+if TYPE_CHECKING:
+    from limner.data import Pack
 
 Progress = Callable[[str, float], None]
 """Called with what is being done and the share of it that is done, 0 to 1."""
@@ -29,13 +32,13 @@ def shuffled(indices: np.ndarray, seed: int, name: str) -> np.ndarray:
     return np.asarray(indices, dtype=np.int64)[order.permutation(len(indices))]
 
 
-def read_blocks(pack: Any, indices: np.ndarray) -> Iterator[np.ndarray]:
+def read_blocks(pack: Pack, indices: np.ndarray) -> Iterator[np.ndarray]:
     """The pack's pictures at `indices`, in that order, in blocks (b, H, W, C)."""
     for first in range(0, len(indices), _BLOCK):
         yield pack.read(indices[first : first + _BLOCK])
 
 
-def features_of(pack: Any, indices: np.ndarray, features: Features, progress: Progress | None = None) -> np.ndarray:
+def features_of(pack: Pack, indices: np.ndarray, features: Features, progress: Progress | None = None) -> np.ndarray:
     """Features (n, D) of the pack's pictures at `indices`, from the cache where they have been taken before."""
     path = (
         cache_folder()

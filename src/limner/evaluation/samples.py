@@ -6,7 +6,7 @@ import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
@@ -25,14 +25,14 @@ class Opened:
     numbers: np.ndarray | None
 
 
-def open_samples(source: Samples, shape: tuple[int, int, int], n: int, seed: int) -> Opened:
-    """At most `n` samples of height and width `shape[:2]`.
+def open_samples(source: Samples, size: tuple[int, int], n: int, seed: int) -> Opened:
+    """At most `n` samples of `size` (height, width).
 
     Of more, a random choice by `seed` is taken (folders are often sorted by class); of an iterator, the first.
     Raises UserError for other sizes: resizing changes every number, so it is left to the caller.
     """
     if isinstance(source, np.ndarray):
-        return _from_array(source, shape, n, seed)
+        return _from_array(source, size, n, seed)
     if isinstance(source, str | Path):
         path = Path(source)
         if not path.exists():
@@ -40,25 +40,27 @@ def open_samples(source: Samples, shape: tuple[int, int, int], n: int, seed: int
                 f"no samples at {str(path)!r}: give a folder of pictures, an archive of one, or an .npz file"
             )
         if path.suffix.lower() in (".npz", ".npy"):
-            return _from_array(_load(path), shape, n, seed)
-        return _from_folder(path, shape, n, seed)
-    return Opened(_first(source, shape, n), None)
+            return _from_array(_load(path), size, n, seed)
+        return _from_folder(path, size, n, seed)
+    return Opened(_first(source, size, n), None)
 
 
-def _from_array(x: np.ndarray, shape: tuple[int, int, int], n: int, seed: int) -> Opened:
+def _from_array(x: np.ndarray, size: tuple[int, int], n: int, seed: int) -> Opened:
     x = x[..., None] if x.ndim == 3 else x
-    _check(x, shape)
+    _check(x, size)
     numbers = np.sort(shuffled(np.arange(len(x)), seed, "samples")[:n])
     return Opened((x[numbers[i : i + _BLOCK]] for i in range(0, len(numbers), _BLOCK)), numbers)
 
 
-def _from_folder(path: Path, shape: tuple[int, int, int], n: int, seed: int) -> Opened:
+def _from_folder(path: Path, size: tuple[int, int], n: int, seed: int) -> Opened:
     from limner.data import DataOptions, pack
 
-    found: Any = pack(path, DataOptions())
-    everything = np.sort(np.concatenate([found.train, found.validation, found.held_out]))
-    numbers = np.sort(shuffled(everything, seed, "samples")[:n])
-    _check(found.read(numbers[:1]), shape)
+    found = pack(path, DataOptions(size=size))
+    for native in found.report["sizes"]:  # such as "32x24", width first
+        across, down = map(int, native.split("x"))
+        _check_size((down, across), size)
+    # All of them, also repetitions that a set to train on would leave out: some generators repeat themselves.
+    numbers = np.sort(shuffled(np.arange(len(found)), seed, "samples")[:n])
     return Opened(read_blocks(found, numbers), numbers)
 
 
@@ -76,24 +78,28 @@ def _load(path: Path) -> np.ndarray:
     raise UserError(f"{str(path)!r} has no array 'x' of pictures, only {', '.join(map(repr, found)) or 'nothing'}")
 
 
-def _first(blocks: Iterable[np.ndarray], shape: tuple[int, int, int], n: int) -> Iterator[np.ndarray]:
+def _first(blocks: Iterable[np.ndarray], size: tuple[int, int], n: int) -> Iterator[np.ndarray]:
     left = n
     for block in blocks:
         block = block[..., None] if block.ndim == 3 else block
-        _check(block, shape)
+        _check(block, size)
         yield block[:left]
         left -= len(block)
         if left <= 0:
             return
 
 
-def _check(x: np.ndarray, shape: tuple[int, int, int]) -> None:
+def _check(x: np.ndarray, size: tuple[int, int]) -> None:
     if x.ndim != 4 or x.dtype not in (np.uint8, np.uint16) or x.shape[3] not in (1, 3, 4):
         raise UserError(
             f"samples must be uint8 pictures (N, H, W[, C]) with 1, 3 or 4 channels, got {x.dtype} {x.shape}"
         )
-    if x.shape[1:3] != shape[:2]:
+    _check_size((x.shape[1], x.shape[2]), size)
+
+
+def _check_size(found: tuple[int, int], size: tuple[int, int]) -> None:
+    if found != size:
         raise UserError(
-            f"the samples are {x.shape[1]}x{x.shape[2]} but the real pictures {shape[0]}x{shape[1]}: "
+            f"the samples are {found[0]}x{found[1]} but the real pictures {size[0]}x{size[1]} (height x width): "
             "make both the same size first (--size of the data), because resizing changes every number"
         )

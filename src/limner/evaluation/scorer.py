@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from limner.evaluation.distances import Moments, frechet_value, kernel_distance
 from limner.evaluation.features import Features, load
 from limner.evaluation.protocol import digest_indices, protocol_id
 from limner.evaluation.reference import features_of, read_blocks, shuffled
+
+if TYPE_CHECKING:
+    from limner.data import Pack
 
 
 class Scorer:
@@ -27,7 +30,7 @@ class Scorer:
     """
 
     def __init__(
-        self, pack: Any, indices: np.ndarray, n: int = 1000, features: str | Path | Features = "default", seed: int = 0
+        self, pack: Pack, indices: np.ndarray, n: int = 1000, features: str | Path | Features = "default", seed: int = 0
     ) -> None:
         if len(indices) < 2:
             raise UserError(f"a score needs at least 2 real pictures to compare with, got {len(indices)}")
