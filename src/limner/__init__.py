@@ -9,13 +9,8 @@ Names are imported when they are first used, so that `import limner` is quick.
 
 from __future__ import annotations
 
-import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
-
-# Threads that wait should sleep: by default they spin, and where another program wants the same cores a training step
-# then takes seven times as long. Read once, when torch loads.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 if TYPE_CHECKING:
     # pictures in
