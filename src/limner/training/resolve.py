@@ -6,7 +6,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,9 @@ LONG_SECONDS = 1200.0
 """Compilation costs a minute or more; it is only tried where at least this much time lies ahead."""
 
 PARITY_COSINE, PARITY_LOSS = 0.999, 0.02
+
+BUSY = 0.15
+"""Where others use more of the processors than this, what was measured holds for now and not for later runs."""
 
 
 def resolve(config: Config, pack: Any, build: Build, say: Say, processes: Processes | None = None) -> Config:
@@ -172,6 +175,41 @@ class Trial:
         return float(np.median(taken[1:] or taken))
 
 
+def fastest(trials: Mapping[tuple[str, str], Trial], limit: float = 7.5) -> dict[tuple[str, str], float]:
+    """Seconds of each trial's fastest step, after one to warm up.
+
+    They take turns, and the fastest counts, so that what else the machine does changes the order as little as it can.
+    """
+    for trial in trials.values():
+        trial.take()
+    found = dict.fromkeys(trials, float("inf"))
+    start, rounds = time.monotonic(), 0
+    while rounds < 2 or (rounds < 7 and time.monotonic() - start < limit):
+        for name, trial in trials.items():
+            began = time.monotonic()
+            trial.take()
+            found[name] = min(found[name], time.monotonic() - began)
+        rounds += 1
+    return found
+
+
+class Company:
+    """How much of the processors other programs have used since this was made."""
+
+    def __init__(self) -> None:
+        self._began = self._now()
+
+    def share(self) -> float:
+        """Between 0 and 1, of all cores."""
+        elapsed, all_of_it, own = (now - then for now, then in zip(self._now(), self._began, strict=True))
+        return min(1.0, max(0.0, (all_of_it - own) / max(elapsed * (psutil.cpu_count() or 1), 1e-9)))
+
+    @staticmethod
+    def _now() -> tuple[float, float, float]:
+        used = psutil.cpu_times()
+        return time.monotonic(), used.user + used.system + getattr(used, "nice", 0.0), time.process_time()
+
+
 def compile_parts(model: Generator) -> None:
     """Compile the generator's networks in place; names of weights stay."""
     for child in model.children():
@@ -188,8 +226,12 @@ def _probed(config: Config, pack: Any, build: Build, say: Say) -> Training:
     found = known.read()
     if found is None:
         say("measuring this machine: precision and layout ...")
+        company = Company()
         found = _measure(config, pack, build)
-        known.write(found)
+        if company.share() < BUSY:
+            known.write(found)
+        else:
+            say(f"others use {company.share():.0%} of this machine: what was measured is not remembered")
     say(f"precision {found['precision']}, layout {found['layout']}: {found['why']}")
     settled = _settled(train, found["precision"], found["layout"], "off" if train.compile == "auto" else train.compile)
     ahead = train.budget if train.budget is not None else (steps or 0) * found["seconds"]
@@ -218,12 +260,14 @@ def _measure(config: Config, pack: Any, build: Build) -> dict[str, Any]:
 
     open_precision = ("float32", "bfloat16") if config.train.precision == "auto" else (config.train.precision,)
     open_layout = ("contiguous", "channels_last") if config.train.layout == "auto" else (config.train.layout,)
-    seconds: dict[tuple[str, str], float] = {}
+    trials: dict[tuple[str, str], Trial] = {}
     for precision in open_precision:
         for layout in open_layout:
             if precision == "bfloat16" and layout == "contiguous" and len(open_layout) > 1:
                 continue  # never the fastest: its kernels reorder at every layer
-            seconds[precision, layout] = trial(precision, layout).seconds()
+            trials[precision, layout] = trial(precision, layout)
+    seconds = fastest(trials)
+    del trials
     ranked = sorted(seconds, key=lambda choice: seconds[choice])
     why = ", ".join(f"{p} {la} {seconds[p, la] * 1000:.0f} ms a step" for p, la in ranked)
     for precision, layout in ranked:
