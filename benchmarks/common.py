@@ -24,14 +24,29 @@ SETS = Path(os.environ.get("LIMNER_TEST_DATA", ROOT.parent / "shared" / "data"))
 ROUNDS = 5
 
 
-def alternate(contestants: Mapping[str, Callable[[], float]], rounds: int = ROUNDS) -> dict[str, list[float]]:
-    """Each contestant's number, `rounds` times, in turns: what else the machine does falls on all of them alike."""
-    taken: dict[str, list[float]] = {name: [] for name in contestants}
+Numbers = dict[str, list[float]]
+
+
+def alternate(contestants: Mapping[str, Callable[[], float]], rounds: int = ROUNDS) -> tuple[Numbers, Numbers]:
+    """Each contestant's number, `rounds` times, and the processors' seconds that each run took.
+
+    They take turns, so that what else the machine does falls on all of them alike.
+    """
+    taken: Numbers = {name: [] for name in contestants}
+    used: Numbers = {name: [] for name in contestants}
     for number in range(rounds):
         for name, run in contestants.items():
+            began = processor_seconds()
             taken[name].append(run())
+            used[name].append(processor_seconds() - began)
             say(f"round {number + 1}/{rounds}  {name}: {taken[name][-1]:,.4g}")
-    return taken
+    return taken, used
+
+
+def processor_seconds() -> float:
+    """Of this process and of those that it started and that have ended."""
+    used = os.times()
+    return used.user + used.system + used.children_user + used.children_system
 
 
 def ratios(numbers: Mapping[str, list[float]], ours: str, theirs: str) -> float:

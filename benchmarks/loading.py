@@ -134,7 +134,7 @@ def measure(folder: Path, seed: int, seconds: float, rounds: int) -> dict[str, A
             source.rate(seconds)
             return source.rate(seconds)
 
-        numbers = alternate({name: partial(run, make) for name, make in ways.items()}, rounds)
+        numbers, _ = alternate({name: partial(run, make) for name, make in ways.items()}, rounds)
     middle, lead = medians(numbers), {}
     for peer in TARGETS:
         best = max((name for name in middle if name.startswith(peer)), key=lambda name: middle[name])

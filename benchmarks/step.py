@@ -106,12 +106,13 @@ def vae(model: Any, x: Tensor, labels: Tensor | None) -> Step:
 PLAIN: dict[str, Callable[[Any, Tensor, Tensor | None], Step]] = {"flow": flow, "dcgan": dcgan, "vae": vae}
 
 
-def prepared(name: str, folder: Path, size: int, store: Path) -> tuple[Config, Pack]:
+def prepared(name: str, folder: Path, size: int, threads: int, store: Path) -> tuple[Config, Pack]:
     """A recipe's config for the files of a folder, and their pack."""
     options = DataOptions(size=size)
     packed = pack(folder, options, out=store / "pack")
     config = configure(recipe(name), Situation(spec_of(packed, options), len(packed.train), 600.0))
-    return msgspec.structs.replace(config, train=msgspec.structs.replace(config.train, budget=600.0)), packed
+    train = msgspec.structs.replace(config.train, budget=600.0, threads=threads)
+    return msgspec.structs.replace(config, train=train), packed
 
 
 def limner(config: Config, packed: Pack, how: dict[str, str]) -> Step:
@@ -136,16 +137,21 @@ def tutorial(name: str, config: Config, packed: Pack) -> Step:
     return PLAIN[name](trial.model, batch.pictures.contiguous(), batch.labels)
 
 
-def rate(step: Step, batch: int, seconds: float) -> float:
-    """Pictures a second over about so many seconds, two steps ahead of them."""
-    step()
-    began = time.perf_counter()
-    step()
-    count = max(2, round(seconds / (time.perf_counter() - began)))
-    began = time.perf_counter()
-    for _ in range(count):
+class Timed:
+    """Runs of about so many seconds that give pictures a second; each of as many steps."""
+
+    def __init__(self, step: Step, batch: int, seconds: float) -> None:
+        self.step, self.batch = step, batch
+        step()  # compilation happens here
+        began = time.perf_counter()
         step()
-    return count * batch / (time.perf_counter() - began)
+        self.count = max(2, round(seconds / (time.perf_counter() - began)))
+
+    def __call__(self) -> float:
+        began = time.perf_counter()
+        for _ in range(self.count):
+            self.step()
+        return self.count * self.batch / (time.perf_counter() - began)
 
 
 def main() -> None:
@@ -154,29 +160,31 @@ def main() -> None:
     parser.add_argument("--size", type=int, choices=(32, 64), default=32)
     parser.add_argument("--seconds", type=float, default=2.0, help="of one run")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--compile", action="store_true", help="measure compilation as well")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
         store = Path(place)
         folder = cifar10_files(store / "cifar10", 2000) if args.size == 32 else SETS / "avatars"
-        config, packed = prepared(args.recipe, folder, args.size, store)
+        config, packed = prepared(args.recipe, folder, args.size, args.threads, store)
         chosen = resolve(config, packed, build, say)
         ways = {name: how for name, how in WAYS.items() if args.compile or name != "compile"}
         steps = {"tutorial": tutorial(args.recipe, chosen, packed)}
         steps |= {name: limner(chosen, packed, how) for name, how in ways.items()}
         batch = chosen.train.batch
-        runs = {name: lambda step=step: rate(step, batch, args.seconds) for name, step in steps.items()}
-        for name, step in steps.items():  # compilation happens here
-            say(f"{name}: first loss {step():.3f}")
-        numbers = alternate(runs, args.rounds)
+        runs = {name: Timed(step, batch, args.seconds) for name, step in steps.items()}
+        numbers, used = alternate(runs, args.rounds)
+    busy = {name: [seconds / runs[name].count for seconds in used[name]] for name in used}
     picked = {key: getattr(chosen.train, key) for key in ("precision", "layout", "compile")}
     result = {
         **record(chosen.train.seed),
         "recipe": args.recipe,
         "data": f"{'CIFAR-10' if args.size == 32 else 'avatars'}, {args.size} px",
         "batch": batch,
+        "threads": args.threads,
         "pictures_per_second": medians(numbers),
         "ratios": {name: ratios(numbers, name, "tutorial") for name in ways},
+        "processor_ratios": {name: ratios(busy, "tutorial", name) for name in ways},
         "resolved": {**picked, "way": next((name for name, how in WAYS.items() if how == picked), "?")},
         "target": TARGET,
     }
