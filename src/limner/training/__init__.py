@@ -15,8 +15,9 @@ from limner.errors import UserError
 from limner.runs import CONFIG, JOURNAL, RunFolder
 from limner.training.card import write_card
 from limner.training.doctor import doctor
+from limner.training.grids import Grids
 from limner.training.loop import Interruptible, Observer, Trainer
-from limner.training.observers import Grids, Line, Metrics, Scores
+from limner.training.observers import Line, Metrics, Scores
 from limner.training.plan import Plan
 from limner.training.processes import Processes
 from limner.training.resolve import Build, Demand, Trial, compile_parts, resolve
@@ -71,7 +72,7 @@ def train(
     if config.train.compile == "on":
         compile_parts(model)
     metrics = Metrics(tensorboard)
-    watching: list[Observer] = [metrics, Grids(say)]
+    watching: list[Observer] = [metrics, Grids()]
     if not quiet:
         watching.append(line)
     if score is not None and len(pack.validation):

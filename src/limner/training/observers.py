@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import sys
 import time
@@ -15,15 +14,10 @@ import psutil
 import torch
 
 from limner import storage
-from limner.api import Conditions, Generator
-from limner.pictures import grid, write_png
 from limner.runs import METRICS
 from limner.samplers.pictures import generate
 from limner.training import health
 from limner.training.loop import Record, Trainer
-
-GRID = 64
-"""Pictures in a grid: those of the run's seed with indices 0 to 63."""
 
 SCORE_SHARE = 0.03
 """Scores while training may cost this share of the training's own work."""
@@ -141,47 +135,6 @@ class Line:
             self.stream.write("\n")
 
 
-class Grids:
-    """Pictures of fixed seeds, the first within a minute; drawn from the averaged weights, as `limn sample` draws."""
-
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self.say = say
-        self._next = 0.0
-        self._cost = 0.0
-        self.latest: np.ndarray | None = None
-
-    def begin(self, trainer: Trainer) -> None:
-        """Plan the first grid."""
-        self._next = trainer.clock.here + min(40.0, 0.1 * (trainer.config.train.budget or math.inf))
-
-    def after_step(self, trainer: Trainer, record: Record) -> None:
-        """Draw at every `grid_every`-th step, or at growing intervals that cost at most 3 %."""
-        every = trainer.config.train.grid_every
-        if trainer.step % every == 0 if every else trainer.clock.here >= self._next:
-            self.draw(trainer)
-            here = trainer.clock.here
-            self._next = here + max(0.5 * trainer.clock.seconds, self._cost / SCORE_SHARE)
-
-    def draw(self, trainer: Trainer) -> None:
-        """Write samples/step-N.png."""
-        began = time.monotonic()
-        model = trainer.average.model
-        pictures = np.concatenate(list(generate(model, trainer.config.train.seed, range(GRID), grid_labels(model))))
-        self.latest = pictures
-        folder = trainer.folder.samples
-        with storage.said_plainly(folder):
-            folder.mkdir(exist_ok=True)
-        about = {"recipe": trainer.config.recipe, "seed": trainer.config.train.seed, "step": trainer.step}
-        write_png(folder / f"step-{trainer.step:08d}.png", grid(pictures, grid_columns(model)), about)
-        self._cost = time.monotonic() - began
-        trainer.planner.reserve = max(trainer.planner.reserve, self._cost)
-
-    def end(self, trainer: Trainer) -> None:
-        """The grid of the last weights."""
-        if trainer.stop is None:
-            self.draw(trainer)
-
-
 class Scores:
     """Scores the averaged weights on the validation slice at fixed fractions of the plan, and keeps the best.
 
@@ -270,24 +223,6 @@ def affordable(trainer: Trainer) -> tuple[int, int]:
         if pictures >= 64 or (count == 1 and pictures >= 32):
             return count, min(pictures, 1000, max(64, len(trainer.pack.validation)))
     return 0, 0
-
-
-def grid_labels(model: Generator) -> np.ndarray | None:
-    """Labels of a grid: the classes in turn, where the model knows any."""
-    return labels_in_turn(model, range(GRID)) if isinstance(model, Conditions) and model.spec.attributes else None
-
-
-def labels_in_turn(model: Generator, indices: range) -> np.ndarray:
-    """(n, A) labels: picture i is asked for class i modulo their number, all other attributes left open."""
-    labels = np.full((len(indices), len(model.spec.attributes)), -1, dtype=np.int64)
-    labels[:, 0] = np.asarray(indices) % len(model.spec.classes)
-    return labels
-
-
-def grid_columns(model: Generator) -> int:
-    """Columns of a grid: 8, or one a class where they are few."""
-    classes = len(model.spec.classes) if isinstance(model, Conditions) else 0
-    return classes if 4 <= classes <= 16 else 8
 
 
 def memory() -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated
 
+import msgspec
 import torch
 import torch.nn.functional as F
 from msgspec import Meta
@@ -92,11 +93,12 @@ class FlowMatching(Generator, Conditions, Encodes, Denoises):
 
     def __init__(self, config: FlowConfig, spec: Spec) -> None:
         super().__init__()
+        if not config.conditional:
+            spec = msgspec.structs.replace(spec, attributes=())  # labels that are not used cannot be asked for either
         self.config, self.spec = config, spec
         self.path = PATHS[config.path]()
-        attributes = spec.attributes if config.conditional else ()
-        self.network = UNet(config.unet, spec.channels, spec.channels, [len(a.values) for a in attributes])
-        self.memory = LabelMemory(len(attributes)) if attributes else None
+        self.network = UNet(config.unet, spec.channels, spec.channels, [len(a.values) for a in spec.attributes])
+        self.memory = LabelMemory(len(spec.attributes)) if spec.attributes else None
 
     def stages(self) -> tuple[Stage, ...]:
         """One stage of one phase."""
