@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from limner.api import Recipe, Situation
-from limner.config import Augment, Optimiser, Options, Training
+from limner.config import Optimiser, Options, Training
 from limner.families.diffusion.flow_matching import FlowConfig
 from limner.nn.unet import Patch, UNetConfig
 
@@ -12,8 +12,10 @@ def build(situation: Situation) -> tuple[Options, Training]:
     """Sizes by picture, by number of pictures and by seconds."""
     spec = situation.spec
     unet = UNetConfig(patch=patch_of(max(spec.height, spec.width)), widths=(64, 128), blocks=(2, 4))
-    model = FlowConfig(unet=unet, optimiser=Optimiser(rate=1e-3, betas=(0.9, 0.99), warmup=0.02, decay=0.4))
-    return model, Training(batch=min(128, max(16, situation.pictures)), average=0.05, augment=Augment())
+    # On MNIST Muon comes as near in one minute as AdamW in several.
+    optimiser = Optimiser(name="muon", rate=3e-3, momentum=0.95, betas=(0.9, 0.99), warmup=0.02, decay=0.4)
+    model = FlowConfig(unet=unet, optimiser=optimiser)
+    return model, Training(batch=min(64, max(16, situation.pictures)), average=0.05)
 
 
 def patch_of(side: int) -> Patch:
