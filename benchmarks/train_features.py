@@ -318,7 +318,8 @@ Right on held-out pictures, by a linear head on the features:
 |---|---|---|
 {rows}
 
-Limits: it has seen few photographs of more than 64 pixels and next to no human faces; detail beyond 64x64 is not looked at.
+Limits: it has seen few photographs of more than 64 pixels and next to no human faces; detail beyond 64x64 is not
+looked at.
 """
 
 
