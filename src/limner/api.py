@@ -190,6 +190,10 @@ class Generator(nn.Module, ABC):
         """Network passes that one picture costs; cost estimates and scores during training count in these."""
         return 1
 
+    def quick(self) -> Any:
+        """Sampling options that cost less and still rank weights: scores during training use them."""
+        return self.Sampling()
+
     def averaged(self) -> Iterable[nn.Module]:
         """Parts whose weights are averaged over the training; by default all of them."""
         return (self,)

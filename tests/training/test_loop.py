@@ -153,7 +153,7 @@ def test_extension_goes_on_from_the_share_done(tmp_path: Path) -> None:
 
 def test_best_weights_are_kept(tmp_path: Path) -> None:
     values = iter([0.5, 0.1, 0.4, 0.3])
-    outcome = run(tmp_path / "run", config_of(steps=400), score=lambda pictures: {"kid": next(values)})
+    outcome = run(tmp_path / "run", config_of(steps=400), score=lambda pictures: {"fd": next(values)})
     assert outcome.score == 0.1
     status = json.loads((tmp_path / "run" / "status.json").read_text())
     assert status["best_step"] == 200 and "after step 200" in (tmp_path / "run" / "README.md").read_text()

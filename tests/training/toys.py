@@ -141,4 +141,4 @@ def run(folder: Path, config: Config, **options: Any) -> Outcome:
 
 def score(pictures: np.ndarray) -> dict[str, float]:
     """Stands for evaluation: how far the mean is from grey."""
-    return {"kid": float(abs(pictures.mean() / 255 - 0.5))}
+    return {"fd": float(abs(pictures.mean() / 255 - 0.5))}

@@ -20,7 +20,7 @@ from limner.training.loop import Interruptible, Observer, Trainer
 from limner.training.observers import Line, Metrics, Scores
 from limner.training.plan import Plan
 from limner.training.processes import Processes
-from limner.training.resolve import Build, Demand, Trial, compile_parts, resolve
+from limner.training.resolve import Build, Demand, Trial, compile_parts, fastest, resolve
 
 __all__ = ["Outcome", "Trial", "doctor", "estimate", "extend", "resolve", "train"]
 
@@ -52,7 +52,7 @@ def train(
     Args:
         config: complete; what is "auto" in it is measured if the folder has no config yet, else the folder's is used.
         pack: the packed pictures. build: config to generator with fresh weights.
-        score: uint8 pictures (n, H, W, C) to numbers, "kid" among them; picks the best weights. None keeps the last.
+        score: uint8 pictures (n, H, W, C) to numbers, "fd" among them; picks the best weights. None keeps the last.
         say: takes lines for the user; `quiet` silences the live line.
 
     Raises:
@@ -121,7 +121,7 @@ def estimate(config: Config, pack: Any, build: Build, say: Callable[[str], None]
     """What a training would cost: parameters, peak memory, pictures a second, seconds, steps, disk."""
     config = resolve(config, pack, build, say)
     demand = Demand.measure(config, pack, build)
-    seconds = Trial(config, pack, build).seconds()
+    seconds = fastest({"": Trial(config, pack, build)})[""]
     train = config.train
     steps = train.steps if train.steps is not None else max(1, int((train.budget or 0.0) / seconds))
     checkpoint = 4 * demand.parameters * 4

@@ -72,7 +72,12 @@ def _scores(scores: list[list[float]]) -> list[str]:
     if not scores:
         return []
     rows = [f"| {int(step):,} | {value:.4g} |" for step, value in scores]
-    head = ["## Scores while training (validation slice, KID, lower is better)", "", "| step | KID |", "|---|---|"]
+    head = [
+        "## Scores while training (validation slice, lower is better)",
+        "",
+        "| step | Fréchet distance |",
+        "|---|---|",
+    ]
     return ["", *head, *rows]
 
 

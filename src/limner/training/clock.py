@@ -67,8 +67,9 @@ class Clock:
 class Planner:
     """Decides the plan's entries: once for a number of steps, again and again for a budget of time."""
 
-    def __init__(self, plan: Plan, clock: Clock, train: Training) -> None:
+    def __init__(self, plan: Plan, clock: Clock, train: Training, seconds_per_step: float | None = None) -> None:
         self.plan, self.clock, self.train = plan, clock, train
+        self._guess = seconds_per_step or GUESSED_SECONDS_PER_STEP
         self.reserve = 0.0
         self._taken = 0
         self._next = 0.0
@@ -85,7 +86,7 @@ class Planner:
         else:
             assert self.train.budget is not None, "resolve() leaves steps or a budget"
             # A first guess that the clock mends after three steps.
-            self.plan.decide(0, max(10, int(self.train.budget / GUESSED_SECONDS_PER_STEP)))
+            self.plan.decide(0, max(10, int(self.train.budget / self._guess)))
 
     def replan(self, step: int) -> None:
         """Bring the plan's end into line with the clock, at about fifty moments of the budget.

@@ -96,7 +96,7 @@ class Trainer:
         self.smooth: dict[str, float] = {}
         self.plan = Plan.read(folder / JOURNAL)
         self.clock = Clock()
-        self.planner = Planner(self.plan, self.clock, config.train)
+        self.planner = Planner(self.plan, self.clock, config.train, config.resolved.get("seconds_per_step"))
         self.stop: str | None = None
 
     def run(self) -> str:

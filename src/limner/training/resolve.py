@@ -60,14 +60,16 @@ def resolve(config: Config, pack: Any, build: Build, say: Say, processes: Proces
     config = msgspec.structs.replace(config, train=train)
     demand = Demand.measure(config, pack, build)
     demand.refuse_if_too_large(train.batch // processes.world)
+    seconds: float | None = None
     if "auto" in (train.precision, train.layout, train.compile):
-        train = _probed(config, pack, build, say)
+        train, seconds = _probed(config, pack, build, say)
     resolved = {
         **machine(),
         "processes": processes.world,
         "global_batch": train.batch,
         "parameters": demand.parameters,
         "predicted_bytes": demand.bytes(train.batch // processes.world),
+        "seconds_per_step": seconds,
     }
     return msgspec.structs.replace(config, train=train, resolved=resolved)
 
@@ -162,20 +164,8 @@ class Trial:
             found += [g.reshape(-1).double() for g in grads]
         return torch.cat(found)
 
-    def seconds(self, limit: float = 2.5) -> float:
-        """Median seconds of a step, after two to warm up."""
-        self.take()
-        began = time.monotonic()
-        self.take()
-        taken = [time.monotonic() - began]
-        while len(taken) < 7 and sum(taken) < limit:
-            began = time.monotonic()
-            self.take()
-            taken.append(time.monotonic() - began)
-        return float(np.median(taken[1:] or taken))
 
-
-def fastest(trials: Mapping[tuple[str, str], Trial], limit: float = 7.5) -> dict[tuple[str, str], float]:
+def fastest(trials: Mapping[Any, Trial], limit: float = 7.5) -> dict[Any, float]:
     """Seconds of each trial's fastest step, after one to warm up.
 
     They take turns, and the fastest counts, so that what else the machine does changes the order as little as it can.
@@ -216,12 +206,12 @@ def compile_parts(model: Generator) -> None:
         child.compile()
 
 
-def _probed(config: Config, pack: Any, build: Build, say: Say) -> Training:
-    """The training options with precision, layout and compilation decided."""
+def _probed(config: Config, pack: Any, build: Build, say: Say) -> tuple[Training, float | None]:
+    """The training options with precision, layout and compilation decided; seconds of a step, if measured."""
     train = config.train
     steps = train.steps if train.steps is not None else None
     if (steps is not None and steps < SHORT) or train.precision == "float64":
-        return _settled(train, "float32", "contiguous", "off")
+        return _settled(train, "float32", "contiguous", "off"), None
     known = _Memory(config)
     found = known.read()
     if found is None:
@@ -237,7 +227,7 @@ def _probed(config: Config, pack: Any, build: Build, say: Say) -> Training:
     ahead = train.budget if train.budget is not None else (steps or 0) * found["seconds"]
     if train.compile == "auto" and ahead >= LONG_SECONDS:
         settled = msgspec.structs.replace(settled, compile=_compiles(config, settled, pack, build, ahead, say))
-    return settled
+    return settled, found["seconds"]
 
 
 def _settled(train: Training, precision: str, layout: str, compiled: str) -> Training:
@@ -297,16 +287,17 @@ def _disparity(trial: Callable[..., Trial], layout: str) -> str | None:
 def _compiles(config: Config, settled: Training, pack: Any, build: Build, ahead: float, say: Say) -> str:
     """ "on" where compilation wins back its own cost within the time ahead."""
     began = time.monotonic()
-    plain = Trial(msgspec.structs.replace(config, train=settled), pack, build).seconds()
-    train = msgspec.structs.replace(settled, compile="on")
+    ways = {way: msgspec.structs.replace(settled, compile=way) for way in ("off", "on")}
+    trials = {way: Trial(msgspec.structs.replace(config, train=train), pack, build) for way, train in ways.items()}
     try:
-        fast = Trial(msgspec.structs.replace(config, train=train), pack, build).seconds()
+        seconds = fastest(trials)
     except (RuntimeError, OSError) as error:  # no compiler, or an operation that it cannot differentiate twice
         say(f"compile off: {str(error).splitlines()[0]}")
         return "off"
     cost = time.monotonic() - began
-    pays = (1 - fast / plain) * ahead > 2 * cost
-    say(f"compile {'on' if pays else 'off'}: {plain / fast:.2f}x for {cost:.0f} s of compilation")
+    gain = seconds["off"] / seconds["on"]
+    pays = (1 - 1 / gain) * ahead > 2 * cost
+    say(f"compile {'on' if pays else 'off'}: {gain:.2f}x for {cost:.0f} s of compilation")
     return "on" if pays else "off"
 
 

@@ -214,11 +214,11 @@ class _ArchiveReader:
     def read(self, rows: np.ndarray) -> Iterator[Payload]:
         """See `Reader.read`."""
         assert self.places is not None
-        places = self.places.take(pa.array(rows)).to_pydict()
-        columns = [places[name] for name in ("archive", "offset", "packed", "size", "method")]
+        columns = [self.places[name] for name in ("archive", "offset", "packed", "size", "method")]
         with contextlib.ExitStack() as stack:
             files: dict[int, IO[bytes]] = {}
-            for number, *place in zip(*columns, strict=True):
+            for row in rows.tolist():
+                number, *place = (column[row].as_py() for column in columns)
                 try:
                     if number not in files:
                         files[number] = stack.enter_context(open(self.names[number], "rb"))

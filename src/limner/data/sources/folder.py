@@ -155,9 +155,9 @@ class FolderReader:
 
     def read(self, rows: np.ndarray) -> Iterator[Payload]:
         """See `Reader.read`."""
-        for path in self.paths.take(pa.array(rows)):
+        for row in rows.tolist():
             try:
-                with open(os.path.join(self.root, path.as_py()), "rb", buffering=0) as file:
+                with open(os.path.join(self.root, self.paths[row].as_py()), "rb", buffering=0) as file:
                     yield file.read()
             except OSError as error:
                 yield Unreadable(f"cannot be read ({error.strerror})")

@@ -139,10 +139,10 @@ class ParquetReader:
 
     def read(self, rows: np.ndarray) -> Iterator[Payload]:
         """See `Reader.read`."""
-        places = self.places.take(pa.array(rows))
-        for file, group, row in zip(*(places[name].to_numpy() for name in ("file", "group", "row")), strict=True):
-            values = self._group(int(file), int(group))
-            data = values[int(row)].as_py()
+        columns = [self.places[name] for name in ("file", "group", "row")]
+        for number in rows.tolist():
+            file, group, row = (column[number].as_py() for column in columns)
+            data = self._group(file, group)[row].as_py()
             yield Unreadable("no picture in this row") if data is None else data
 
     def _group(self, file: int, group: int) -> pa.Array:

@@ -160,6 +160,10 @@ class FlowMatching(Generator, Conditions, Encodes, Denoises):
         looks = 2 if options.guidance != 1 else 1
         return looks * options.steps * EVALUATIONS[options.solver]
 
+    def quick(self) -> FlowSampling:
+        """See `Generator.quick`."""
+        return FlowSampling(steps=8)
+
     def _labels(self, draws: Draws, condition: Condition, options: FlowSampling) -> Tensor | None:
         if self.memory is None:
             if condition.labels is not None and bool((condition.labels >= 0).any()):
