@@ -28,14 +28,14 @@ class UNetConfig(Options):
         blocks: residual blocks of each level, on the way down and again on the way up; the coarsest has them once.
         attention: levels (0 is the finest) whose blocks are followed by self-attention.
         embedding: width of the time and label embedding.
-        dropout: share of values dropped inside the blocks.
+        dropout: share of values dropped inside the blocks of the coarsest level.
     """
 
     patch: Patch = 2
     widths: tuple[Positive, ...] = (64, 128)
     blocks: tuple[Positive, ...] = (2, 4)
     attention: tuple[Count, ...] = ()
-    embedding: Positive = 256
+    embedding: Positive = 128
     norm: NormName = "layer"
     dropout: Fraction = 0.0
 
@@ -57,13 +57,13 @@ class UNetConfig(Options):
 class Block(nn.Module):
     """x + conv(silu(film(norm(conv(silu(norm(x))))))), as in 2105.05233; the last convolution starts at zero."""
 
-    def __init__(self, width: int, config: UNetConfig, attention: bool) -> None:
+    def __init__(self, width: int, config: UNetConfig, attention: bool, dropout: float) -> None:
         super().__init__()
         self.norm1 = norm(config.norm, width)
         self.conv1 = nn.Conv2d(width, width, 3, padding=1)
         self.norm2 = norm(config.norm, width, affine=False)
         self.film = nn.Linear(config.embedding, 2 * width)
-        self.dropout = Dropout(config.dropout)
+        self.dropout = Dropout(dropout)
         self.conv2 = zeroed(nn.Conv2d(width, width, 3, padding=1))
         self.attention = SelfAttention(width) if attention else nn.Identity()
 
@@ -93,13 +93,14 @@ class UNet(nn.Module):
         self.stem = nn.Conv2d(channels_in * pixels, widths[0], 3, padding=1)
         self.down, self.up, self.lower, self.raise_, self.merge = (nn.ModuleList() for _ in range(5))
         for level, (width, count) in enumerate(zip(widths, config.blocks, strict=True)):
-            attends = level in config.attention
-            self.down.append(nn.ModuleList(Block(width, config, attends) for _ in range(count)))
-            if level + 1 < len(widths):
+            attends, coarsest = level in config.attention, level + 1 == len(widths)
+            dropped = config.dropout if coarsest else 0.0
+            self.down.append(nn.ModuleList(Block(width, config, attends, dropped) for _ in range(count)))
+            if not coarsest:
                 self.lower.append(nn.Conv2d(width, widths[level + 1], 2, stride=2))
                 self.raise_.append(nn.Conv2d(widths[level + 1], width, 1))
                 self.merge.append(nn.Conv2d(2 * width, width, 1))
-                self.up.append(nn.ModuleList(Block(width, config, attends) for _ in range(count)))
+                self.up.append(nn.ModuleList(Block(width, config, attends, 0.0) for _ in range(count)))
         self.norm = norm(config.norm, widths[0])
         self.head = zeroed(nn.Conv2d(widths[0], channels_out * pixels, 3, padding=1))
 
