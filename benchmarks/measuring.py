@@ -39,6 +39,7 @@ def main() -> None:
 
     stages: dict[str, float] = {}
     last = start = time.perf_counter()
+    cpu = time.process_time()
 
     def progress(what: str, share: float) -> None:
         nonlocal last
@@ -57,6 +58,7 @@ def main() -> None:
         "seconds": round(seconds, 1),
         "peak_mib": round(peak / 1024),
         "mib_before": round(before / 1024),
+        "cpu_seconds": round(time.process_time() - cpu, 1),  # what remains the same on a machine with other work
         "threads": args.threads,
         "load": os.getloadavg()[0],
         "stages": {what: round(took, 1) for what, took in stages.items()},
