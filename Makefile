@@ -24,7 +24,7 @@ ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 demo: $(VENV)/.installed
 	@mkdir -p "$(OUT)"
 	$(BIN)/limn train digits --budget $(BUDGET)
-	$(BIN)/limn sample latest -n 64 --grid "$(OUT)/digits.png"
+	$(BIN)/limn sample latest -n 60 --label all --grid "$(OUT)/digits.png"
 	$(BIN)/limn eval latest --data digits
 	@echo
 	@echo "Pictures:   $(OUT)/digits.png"

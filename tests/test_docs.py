@@ -11,7 +11,7 @@ from limner.cli import limn
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
-LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
+LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 ROWS = [f"F{i}" for i in range(18)] + [f"T{i}" for i in range(1, 17)] + [f"E{i}" for i in range(1, 11)]
 STATES = {"works": "可用", "partly": "部分可用", "not yet": "尚无"}
 
