@@ -11,7 +11,6 @@ import numpy as np
 from limner.errors import UserError
 from limner.evaluation.distances import Kernel, Moments, frechet_distance, inception_score, kernel_distance
 from limner.evaluation.features import Features, load
-from limner.evaluation.intervals import Estimate
 from limner.evaluation.nearest import nearest_training
 from limner.evaluation.neighbours import Balls, manifold, nearest_rows
 from limner.evaluation.protocol import digest_indices, protocol_id
@@ -107,7 +106,8 @@ def evaluate(
     reference, stand_in, unseen = of_real(real.reference), of_real(real.stand_in), of_real(real.unseen)
     # Groups of the jackknife are consecutive rows; samples may come sorted by class.
     order = shuffled(np.arange(used), seed, "order")
-    measures, classes = _measure(fake[order], reference, stand_in, network, progress)
+    head = suitable_head(network, reference, pack.labels(real.reference))
+    measures = _measure(fake[order], reference, stand_in, network, head, progress)
     detail = {
         "features": network.name,
         "features_hash": network.hash,
@@ -125,7 +125,7 @@ def evaluate(
     nearest = nearest_training(
         pack, pictures, numbers[: len(pictures)], fake[: len(pictures)], real.pool, pool, usual, seed, progress
     )
-    return Result(protocol_id(detail), detail, used, measures, classes, nearest, notes)
+    return Result(protocol_id(detail), detail, used, measures, head, nearest, notes)
 
 
 def _extract(blocks: Any, network: Features, n: int, progress: Progress | None) -> tuple[np.ndarray, np.ndarray]:
@@ -151,9 +151,14 @@ def _pick(numbers: np.ndarray, pool: np.ndarray, pool_features: np.ndarray) -> n
 
 
 def _measure(
-    fake: np.ndarray, reference: np.ndarray, stand_in: np.ndarray, network: Features, progress: Progress | None
-) -> tuple[dict[str, Measure], str | None]:
-    """Every measure of `fake` against `reference` (n, D), with the floor that `stand_in` gives; the head of `is`."""
+    fake: np.ndarray,
+    reference: np.ndarray,
+    stand_in: np.ndarray,
+    network: Features,
+    head: str | None,
+    progress: Progress | None,
+) -> dict[str, Measure]:
+    """Every measure of `fake` against `reference` (n, D), with the floor that `stand_in` gives; `head` is for `is`."""
 
     def say(share: float) -> None:
         if progress is not None:
@@ -171,21 +176,28 @@ def _measure(
     floor = manifold(balls, stand_in, NEIGHBOURS)
     for name in ("precision", "recall", "density", "coverage"):
         found[name] = Measure.of(getattr(ours, name), getattr(floor, name))
-    head = suitable_head(network, reference)
     if head is not None:
         found["is"] = Measure.of(
             *(inception_score(network.probabilities(rows, head)) for rows in (fake, stand_in)),
         )
     say(1)
-    return found, head
+    return found
 
 
-def suitable_head(network: Features, reference: np.ndarray) -> str | None:
-    """The head that tells the reference's pictures apart best: the one with their highest Inception Score."""
-    scores: dict[str, Estimate] = {
-        h: inception_score(network.probabilities(reference, h)) for h in sorted(network.heads)
-    }
-    return max(scores, key=lambda head: scores[head].value, default=None)
+def suitable_head(network: Features, reference: np.ndarray, labels: np.ndarray | None) -> str | None:
+    """The head whose classes are most like the pictures' own labels (mutual information); without labels, the head
+    that tells them apart best (highest Inception Score).
+
+    A head can be sure of pictures that are nothing it knows, so labels decide where there are any.
+    """
+    said = {head: network.probabilities(reference, head) for head in sorted(network.heads)}
+    if labels is not None and len(np.unique(labels)) > 1:
+        from sklearn.metrics import normalized_mutual_info_score as agreement
+
+        scores = {head: float(agreement(labels, table.argmax(1))) for head, table in said.items()}
+    else:
+        scores = {head: inception_score(table).value for head, table in said.items()}
+    return max(scores, key=lambda head: scores[head], default=None)
 
 
 def _enough(n: int, what: str, remedy: str) -> None:
