@@ -11,16 +11,36 @@ from torch import Tensor, nn
 _NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # the quintic of the source: steep at zero, within [0.7, 1.2] at one
 
 
-def orthogonalised(matrix: Tensor, steps: int = 5) -> Tensor:
-    """About U V^T of a matrix (rows, columns) with singular value decomposition U S V^T, by Newton-Schulz steps."""
+def orthogonalised(matrix: Tensor, steps: int = 5, dtype: torch.dtype | None = None) -> Tensor:
+    """About U V^T of a matrix (rows, columns) with singular value decomposition U S V^T, by Newton-Schulz steps.
+
+    `dtype` is that of the steps where they bear rough arithmetic.
+    """
     a, b, c = _NEWTON_SCHULZ
     x = matrix / (matrix.norm() + 1e-7)
     if transposed := x.shape[0] > x.shape[1]:
         x = x.T
+    if x.shape[1] >= 3 * x.shape[0]:
+        x = _by_gram(x, steps)
+    else:
+        x = x.to(dtype or x.dtype)
+        for _ in range(steps):
+            gram = x @ x.T
+            x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return (x.T if transposed else x).to(matrix.dtype)
+
+
+def _by_gram(x: Tensor, steps: int) -> Tensor:
+    """The same steps taken on x x^T, so that x itself is touched twice only: cheaper for wide matrices."""
+    a, b, c = _NEWTON_SCHULZ
+    gram = x @ x.T
+    unit = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
+    product = unit
     for _ in range(steps):
-        gram = x @ x.T
-        x = a * x + (b * gram + c * gram @ gram) @ x
-    return x.T if transposed else x
+        factor = torch.addmm(gram, gram, gram, beta=b, alpha=c).add_(unit, alpha=a)
+        product = factor @ product
+        gram = factor @ gram @ factor
+    return product @ x
 
 
 class Muon(torch.optim.Optimizer):
@@ -50,33 +70,51 @@ class Muon(torch.optim.Optimizer):
         """One update of every parameter that has a gradient."""
         assert closure is None, "Muon takes no closure"
         for group in self.param_groups:
-            for p in group["params"]:
-                if p.grad is None:
-                    continue
-                p.mul_(1.0 - group["lr"] * group["weight_decay"])
-                update = self._matrix(p, group) if p.ndim >= 2 and min(p.shape[:2]) > 1 else self._vector(p, group)
-                p.add_(update, alpha=-group["lr"])
+            held = [p for p in group["params"] if p.grad is not None]
+            if group["weight_decay"]:
+                torch._foreach_mul_(held, 1.0 - group["lr"] * group["weight_decay"])
+            matrices = [p for p in held if p.ndim >= 2 and min(p.shape[:2]) > 1]
+            vectors = [p for p in held if p.ndim < 2 or min(p.shape[:2]) == 1]
+            if matrices:
+                self._matrices(matrices, group)
+            if vectors:
+                self._vectors(vectors, group)
 
-    def _matrix(self, p: Tensor, group: dict[str, Any]) -> Tensor:
-        state = self.state[p]
-        if not state:
-            state["momentum"] = torch.zeros_like(p)
-        state["momentum"].lerp_(p.grad, 1.0 - group["momentum"])
-        nesterov = p.grad.lerp(state["momentum"], group["momentum"])  # type: ignore[union-attr]
-        flat = nesterov.reshape(p.shape[0], -1)
-        scale = 0.2 * max(flat.shape) ** 0.5
-        return orthogonalised(flat.to(self.dtype)).to(p.dtype).mul_(scale).reshape(p.shape)
+    def _matrices(self, parameters: list[nn.Parameter], group: dict[str, Any]) -> None:
+        for p in parameters:
+            if not self.state[p]:
+                self.state[p]["momentum"] = torch.zeros_like(p)
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        momenta = [self.state[p]["momentum"] for p in parameters]
+        torch._foreach_lerp_(momenta, gradients, 1.0 - group["momentum"])
+        nesterov = torch._foreach_lerp(gradients, momenta, group["momentum"])
+        for p, one in zip(parameters, nesterov, strict=True):
+            rows = _rows(p)
+            scale = 0.2 * max(rows.shape) ** 0.5
+            rows.add_(orthogonalised(_rows(one), dtype=self.dtype), alpha=-group["lr"] * scale)
 
-    def _vector(self, p: Tensor, group: dict[str, Any]) -> Tensor:
-        state = self.state[p]
-        if not state:
-            state["step"] = torch.zeros(())
-            state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(p), torch.zeros_like(p)
-        assert p.grad is not None
-        (beta1, beta2), step = group["betas"], state["step"]
-        step += 1
-        state["exp_avg"].lerp_(p.grad, 1.0 - beta1)
-        state["exp_avg_sq"].lerp_(p.grad.square(), 1.0 - beta2)
-        mean = state["exp_avg"] / (1.0 - beta1 ** step.item())
-        spread = (state["exp_avg_sq"] / (1.0 - beta2 ** step.item())).sqrt()
-        return mean / (spread + group["eps"])
+    def _vectors(self, parameters: list[nn.Parameter], group: dict[str, Any]) -> None:
+        for p in parameters:
+            if not self.state[p]:
+                self.state[p] |= {"step": torch.zeros(()), "exp_avg": torch.zeros_like(p)}
+                self.state[p]["exp_avg_sq"] = torch.zeros_like(p)
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        states = [self.state[p] for p in parameters]
+        means, squares = ([state[key] for state in states] for key in ("exp_avg", "exp_avg_sq"))
+        (beta1, beta2), steps = group["betas"], []
+        for state in states:
+            state["step"] += 1
+            steps.append(state["step"].item())
+        torch._foreach_lerp_(means, gradients, 1.0 - beta1)
+        torch._foreach_lerp_(squares, torch._foreach_mul(gradients, gradients), 1.0 - beta2)
+        spreads = torch._foreach_sqrt(torch._foreach_div(squares, [1.0 - beta2**step for step in steps]))
+        torch._foreach_add_(spreads, group["eps"])
+        updates = torch._foreach_div(torch._foreach_div(means, [1.0 - beta1**step for step in steps]), spreads)
+        torch._foreach_add_([p.data for p in parameters], updates, alpha=-group["lr"])
+
+
+def _rows(weight: Tensor) -> Tensor:
+    """A view (rows, columns) of a weight, columns in the order of its memory: their order does not matter to Muon."""
+    if weight.ndim == 4 and weight.is_contiguous(memory_format=torch.channels_last):
+        weight = weight.permute(0, 2, 3, 1)
+    return weight.view(weight.shape[0], -1)
