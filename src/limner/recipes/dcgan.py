@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from limner.api import Recipe, Situation
 from limner.config import Options, Training
-from limner.families.gan.dcgan import DCGANConfig
+from limner.families.gan.dcgan import Conditioning, DCGANConfig
+
+MODERATE = 600.0
+"""Seconds that are planned for where no budget is given."""
 
 
 def build(situation: Situation) -> tuple[Options, Training]:
-    """The paper's settings, labels by projection where there are any."""
-    return DCGANConfig(conditioning="projection" if situation.spec.attributes else "none"), Training(batch=64)
+    """The paper's settings, labels by projection where there are any.
+
+    Large pictures in little time get half the paper's width, small sets half its batch: more steps are worth more.
+    """
+    spec, seconds = situation.spec, situation.budget or MODERATE
+    width = 32 if max(spec.height, spec.width) > 32 and seconds <= 6 * MODERATE else 64
+    conditioning: Conditioning = "projection" if spec.attributes else "none"
+    return DCGANConfig(conditioning=conditioning, width=width), Training(batch=32 if situation.pictures < 1000 else 64)
 
 
 RECIPE = Recipe(

@@ -31,6 +31,9 @@ from limner.nn.resample import Up, up
 _ADAM = Optimiser(name="adam", rate=2e-4, betas=(0.5, 0.999))
 
 
+Conditioning = Literal["none", "concatenate", "projection"]
+
+
 class DCGANConfig(Options):
     """The networks and the game between them.
 
@@ -63,7 +66,7 @@ class DCGANConfig(Options):
     upsample: Up | None = None
     kernel: Annotated[int, Meta(ge=3, le=9)] | None = None
     dropout: Annotated[float, Meta(ge=0, lt=1)] | None = None
-    conditioning: Literal["none", "concatenate", "projection"] = "none"
+    conditioning: Conditioning = "none"
     embedding: Positive = 32
     loss: adversarial.Name = "non-saturating"
     smoothing: Annotated[float, Meta(ge=0, lt=0.5)] = 0.0
