@@ -56,8 +56,11 @@ def work(unet: UNetConfig, height: int, width: int) -> float:
 
 
 def batch_for(seen: float, pictures: int) -> int:
-    """A power of two that leaves some thousand steps, at most as large as the set."""
-    wanted = next((size for size in (128, 64, 32) if seen / size >= 2500), 16)
+    """A power of two that leaves some thousand steps, at most as large as the set.
+
+    Below 32 a step of Muon costs as much as the gradient that it is given.
+    """
+    wanted = next((size for size in (128, 64) if seen / size >= 3000), 32)
     return max(1, min(wanted, pictures))
 
 
