@@ -296,7 +296,7 @@ def test_killed_at_every_step_of_the_end(tmp_path, monkeypatch):
         with monkeypatch.context() as patch:
             from limner.data import finish
 
-            patch.setattr(finish, "write_whole", dies(finish.write_whole))
+            patch.setattr(finish, "write_file", dies(finish.write_file))
             for name in ("clear_work", "sync_folder", "put_in_place"):
                 patch.setattr(module, name, dies(getattr(module, name)))
             try:

@@ -33,16 +33,6 @@ def make_folder(folder: Path) -> Path:
     return folder
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Writes a file under a temporary name, flushes it, and renames it: it is there whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-
-
 def sync_folder(folder: Path) -> None:
     """Flushes every file of a folder and the folder itself to the disk."""
     for path in sorted(folder.rglob("*")):

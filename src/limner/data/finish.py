@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from limner.data import columns, duplicates, report, split
-from limner.data.cache import write_whole
 from limner.data.columns import LabelColumn
 from limner.data.options import DataOptions
 from limner.data.packed import FORMAT, MANIFEST, Manifest, content_id
@@ -22,6 +21,7 @@ from limner.data.report import Report
 from limner.data.sources.base import FILE, SPLIT, TEST, VALIDATION, Source
 from limner.data.worker import read_job
 from limner.errors import UserError
+from limner.storage import write_file
 
 _CHUNK = 1 << 16
 
@@ -188,7 +188,7 @@ def _write(
         np.save(staging / names[-1], column.codes)
     with pa.OSFile(str(staging / "table.arrow"), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table, max_chunksize=_CHUNK)
-    write_whole(staging / "report.json", msgspec.json.encode(values))
+    write_file(staging / "report.json", msgspec.json.encode(values))
     if plan.channels == work.shape[-1]:
         (staging / WORK_PIXELS).rename(staging / "pixels.raw")
     else:
@@ -210,7 +210,7 @@ def _write(
     )
     pixels = np.memmap(staging / "pixels.raw", plan.dtype, "r", 0, (len(work), *plan.shape))
     manifest.id = content_id(np.asarray(pixels), good if holes else None, staging, manifest)
-    write_whole(staging / MANIFEST, msgspec.json.encode(manifest))
+    write_file(staging / MANIFEST, msgspec.json.encode(manifest))
 
 
 def clear_work(staging: Path) -> None:

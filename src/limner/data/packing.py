@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from limner.data import plan as planning
-from limner.data.cache import cache_folder, check_space, locked, make_folder, put_in_place, sync_folder, write_whole
+from limner.data.cache import cache_folder, check_space, locked, make_folder, put_in_place, sync_folder
 from limner.data.columns import LabelColumn, label_columns
 from limner.data.finish import clear_work, finish
 from limner.data.options import DataOptions
@@ -26,6 +26,7 @@ from limner.data.sources import find, open_reader, prepared
 from limner.data.sources.base import Found, Payload, Source, stamp_of
 from limner.data.worker import Job
 from limner.errors import UserError
+from limner.storage import write_file
 
 PEEKS, CLUSTER = 64, 8
 
@@ -245,7 +246,7 @@ def _stage(wanted: Wanted, plan: Plan, final: Path) -> Path:
     np.save(staging / "candidates.npy", wanted.rows)
     if wanted.source.places is not None:
         write_arrow(staging / "places.arrow", wanted.source.places)
-    write_whole(staging / "job.json", job)
+    write_file(staging / "job.json", job)
     return staging
 
 

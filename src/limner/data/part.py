@@ -11,11 +11,11 @@ import msgspec
 import numpy as np
 from PIL import Image
 
-from limner.data.cache import write_whole
 from limner.data.decode import Picture, Refused, decode, from_array
 from limner.data.plan import Plan
 from limner.data.resize import scale_of, to_shape
 from limner.data.sources.base import Payload, Unreadable
+from limner.storage import write_file
 
 OK, ASIDE = 0, 1
 ANIMATED, TURNED, ENLARGED, SHRUNK, CROPPED, PADDED = 1, 2, 4, 8, 16, 32
@@ -238,7 +238,7 @@ def write_part(staging: Path, number: int, start: int, pixels: np.ndarray, recor
     records_file, note_file = part_files(staging, number)
     with records_file.open("wb") as file:
         np.save(file, records)
-    write_whole(note_file, msgspec.json.encode(note))
+    write_file(note_file, msgspec.json.encode(note))
 
 
 def part_is_done(staging: Path, number: int, start: int, count: int, plan: Plan) -> bool:
