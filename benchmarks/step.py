@@ -110,7 +110,7 @@ def prepared(name: str, folder: Path, size: int, threads: int, store: Path) -> t
     """A recipe's config for the files of a folder, and their pack."""
     options = DataOptions(size=size)
     packed = pack(folder, options, out=store / "pack")
-    # As for the whole of CIFAR-10: for the part that is packed here the recipe would choose dropout, which is not timed.
+    # As for the whole of CIFAR-10: for so few pictures the recipe would choose dropout, which is not timed here.
     config = configure(recipe(name), Situation(spec_of(packed, options), 50_000, 600.0))
     train = msgspec.structs.replace(config.train, budget=600.0, threads=threads)
     return msgspec.structs.replace(config, train=train), packed
