@@ -8,12 +8,12 @@ UNET = {"unet.widths": [16, 32], "unet.blocks": [1, 1]}
 ROWS = {
     "flow": {
         "small": UNET,
-        "learns": {"steps": 150},
+        "learns": {"steps": 300},
         "refuses": ({"prediction": "velocty"}, {"time_std": -1.0}),
     },
     "dcgan": {
         "small": {"width": 16, "widest": 32},
-        "learns": {"steps": 250, "generator_optimiser.rate": 1e-3, "discriminator_optimiser.rate": 1e-3},
+        "learns": {"width": 32, "steps": 800, "generator_optimiser.rate": 1e-3, "discriminator_optimiser.rate": 1e-3},
         "refuses": (
             {"loss": "hinge", "smoothing": 0.1},
             {"conditioning": "projection"},

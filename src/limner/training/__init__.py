@@ -132,7 +132,7 @@ def estimate(config: Config, pack: Any, build: Build, say: Callable[[str], None]
         "batch": train.batch,
         "pictures_per_second": round(train.batch / seconds, 1),
         "steps": steps,
-        "seconds": round(train.budget if train.budget is not None else steps * seconds, 1),
+        "seconds": round(train.budget if train.budget is not None else steps * seconds, 3),
         "epochs": round(steps * train.batch / max(1, len(pack.train)), 2),
         "disk_bytes": (train.keep + 1) * checkpoint,
         "precision": train.precision,
