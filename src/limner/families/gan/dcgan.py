@@ -105,6 +105,7 @@ class Painter(nn.Module):
             self.encode = encoder(self.start, 1, [max(w // 4, 8) for w in widths[::-1]], config.latent)
         values = [len(attribute.values) for attribute in spec.attributes]
         self.labels = LabelEmbedding(values, config.embedding) if values else None
+        self.embedding = config.embedding
         given = config.latent + (config.embedding if self.labels else 0)
         self.project = nn.Linear(given, widths[0] * math.prod(self.start), bias=False)
         layers: list[nn.Module] = [BatchNorm(widths[0]), nn.ReLU()]
@@ -117,7 +118,9 @@ class Painter(nn.Module):
         """z (B, latent), or (B, 1, H, W) where it is encoded first."""
         code = self.encode(z) if self.encode else z  # (B, latent)
         if self.labels is not None:
-            code = torch.cat([code, self.labels(labels, len(code))], 1)
+            # At unit length: as long as the latent itself, the label wins, and a class becomes a single picture.
+            told = self.labels(labels, len(code)) / self.embedding**0.5
+            code = torch.cat([code, told], 1)
         x = self.project(code).unflatten(1, (-1, *self.start))
         return cropped(torch.tanh(self.layers(x)), *self.size)
 
@@ -138,7 +141,7 @@ class Critic(nn.Module):
         if config.conditioning == "concatenate":
             self.planes = LabelEmbedding(values, config.embedding)
         elif config.conditioning == "projection":
-            self.inner = LabelEmbedding(values, widths[-1])
+            self.inner = LabelEmbedding(values, widths[-1] * math.prod(start))
         self.first = nn.Sequential(
             nn.Conv2d(spec.channels, widths[0], kernel, 2, (kernel - 1) // 2), nn.LeakyReLU(0.2), Dropout(share)
         )
@@ -154,7 +157,7 @@ class Critic(nn.Module):
             initialise(self)
         for table in self.inner.tables.children() if self.inner else ():
             assert isinstance(table, nn.Embedding)
-            nn.init.normal_(table.weight, 0.0, 0.02)
+            nn.init.zeros_(table.weight)
 
     def forward(self, x: Tensor, labels: Tensor | None) -> Tensor:
         """x (B, C, H, W)."""
@@ -162,10 +165,10 @@ class Critic(nn.Module):
         if self.planes is not None:
             planes = self.planes(labels, len(x))[..., None, None].expand(-1, -1, *x.shape[2:])
             x = torch.cat([x, planes.to(x)], 1)
-        x = self.layers(x)  # (B, D, h, w)
-        logit = self.score(x.flatten(1)).squeeze(1)
+        x = self.layers(x).flatten(1)
+        logit = self.score(x).squeeze(1)
         if self.inner is not None:
-            logit = logit + (self.inner(labels, len(x)) * x.mean((2, 3))).sum(1)
+            logit = logit + (self.inner(labels, len(x)) * x).sum(1)
         return logit
 
 
