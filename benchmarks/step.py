@@ -4,7 +4,8 @@
 
 The tutorial's side: float32, contiguous, eager, torch's optimiser with its defaults, `loss.backward()`, one batch that
 lies ready. Limner's side: its engine under a resolved config, with batches read from the pack, averaged weights, the
-check that gradients are finite, named random numbers. Both run the same network classes on the same labelled batches.
+check that gradients are finite, named random numbers. Both run the same networks on the same labelled batches; where a
+recipe trains by Muon, Limner's steps are timed with AdamW, as the tutorial's, and with Muon in a column of its own.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ from benchmarks.common import ROUNDS, SETS, alternate, cifar10_files, medians, r
 from torch import Tensor
 
 from limner.api import Situation
-from limner.config import Config
+from limner.config import Config, override
 from limner.data import DataOptions, Pack, pack
-from limner.families import build
+from limner.families import build, typing
 from limner.recipes import configure, recipe
 from limner.training import Trial, resolve
 from limner.training.averaging import Average
@@ -84,17 +85,15 @@ def dcgan(model: Any, x: Tensor, labels: Tensor | None) -> Step:
 
 
 def vae(model: Any, x: Tensor, labels: Tensor | None) -> Step:
-    """PyTorch's VAE example with the squared error."""
-    network = model.network
-    parts = [network, *([model.labels] if model.labels is not None else [])]
-    optimiser = torch.optim.Adam([p for part in parts for p in part.parameters()], lr=1e-3)
+    """PyTorch's VAE example with the likelihood and the prior of the recipe."""
+    optimiser = torch.optim.Adam(model.parameters(), lr=1e-3)
 
     def step() -> float:
         given = model.given(labels, len(x))
-        mean, log_variance = network.encode(x, given).chunk(2, 1)
+        mean, log_variance = model.posterior(x, given)
         z = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
-        error = F.mse_loss(network.decode(z, given), x, reduction="sum")
-        loss = (error - 0.5 * torch.sum(1 + log_variance - mean.pow(2) - log_variance.exp())) / len(x)
+        error = model.surprise(x, model.network.decode(z, given)).mean()
+        loss = error + model.divergence(z, mean, log_variance, given).mean() / x[0].numel()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -114,6 +113,13 @@ def prepared(name: str, folder: Path, size: int, threads: int, store: Path) -> t
     config = configure(recipe(name), Situation(spec_of(packed, options), 50_000, 600.0))
     train = msgspec.structs.replace(config.train, budget=600.0, threads=threads)
     return msgspec.structs.replace(config, train=train), packed
+
+
+def with_adamw(config: Config) -> Config:
+    """The config with AdamW where it has Muon."""
+    optimiser = getattr(config.model, "optimiser", None)
+    muon = optimiser is not None and optimiser.name == "muon"
+    return override(config, {"optimiser.name": "adamw"}, typing) if muon else config
 
 
 def limner(config: Config, packed: Pack, how: dict[str, str]) -> Step:
@@ -169,14 +175,18 @@ def main() -> None:
         folder = cifar10_files(store / "cifar10", 2000) if args.size == 32 else SETS / "avatars"
         config, packed = prepared(args.recipe, folder, args.size, args.threads, store)
         chosen = resolve(config, packed, build, say)
+        picked = {key: getattr(chosen.train, key) for key in ("precision", "layout", "compile")}
         ways = {name: how for name, how in WAYS.items() if args.compile or name != "compile"}
-        steps = {"tutorial": tutorial(args.recipe, chosen, packed)}
-        steps |= {name: limner(chosen, packed, how) for name, how in ways.items()}
+        plain = with_adamw(chosen)
+        steps = {"tutorial": tutorial(args.recipe, plain, packed)}
+        steps |= {name: limner(plain, packed, how) for name, how in ways.items()}
+        if plain != chosen:
+            steps["muon"] = limner(chosen, packed, picked)
         batch = chosen.train.batch
         runs = {name: Timed(step, batch, args.seconds) for name, step in steps.items()}
         numbers, used = alternate(runs, args.rounds)
     busy = {name: [seconds / runs[name].count for seconds in used[name]] for name in used}
-    picked = {key: getattr(chosen.train, key) for key in ("precision", "layout", "compile")}
+    ours = [name for name in numbers if name != "tutorial"]
     result = {
         **record(chosen.train.seed),
         "recipe": args.recipe,
@@ -184,8 +194,8 @@ def main() -> None:
         "batch": batch,
         "threads": args.threads,
         "pictures_per_second": medians(numbers),
-        "ratios": {name: ratios(numbers, name, "tutorial") for name in ways},
-        "processor_ratios": {name: ratios(busy, "tutorial", name) for name in ways},
+        "ratios": {name: ratios(numbers, name, "tutorial") for name in ours},
+        "processor_ratios": {name: ratios(busy, "tutorial", name) for name in ours},
         "resolved": {**picked, "way": next((name for name, how in WAYS.items() if how == picked), "?")},
         "target": TARGET,
     }
