@@ -5,8 +5,10 @@ import time
 from collections import namedtuple
 
 import psutil
+import pytest
+import torch
 
-from limner.training.resolve import Company, fastest
+from limner.training.resolve import Company, _disparity, fastest
 
 SOME, OTHER = ("float32", "contiguous"), ("bfloat16", "channels_last")
 
@@ -51,3 +53,30 @@ def test_company_is_what_others_have_used(monkeypatch):
     assert company.share() == 0.0
     now.update(all=1020.0)
     assert abs(company.share() - 0.3) < 1e-9
+
+
+class Drifting:
+    """A trial whose loss is `base`, in bfloat16 `rough`, and off by `sway` once its weights are shaken."""
+
+    def __init__(self, precision, base, rough, sway):
+        self.value, self.sway = (rough if precision == "bfloat16" else base), sway
+
+    def shake(self, seed):
+        self.value += self.sway * (-1) ** seed
+
+    def take(self):
+        return self.value
+
+    def gradients(self, like):
+        return torch.ones(3)
+
+
+@pytest.mark.parametrize(
+    ("rough", "sway", "refused"),
+    [(1.01, 0.0, False), (1.1, 0.0, True), (1.1, 0.09, False), (0.9, 0.09, False), (1.2, 0.09, True)],
+)
+def test_bfloat16_may_differ_by_what_float32_differs_from_itself(rough, sway, refused):
+    def trial(precision, layout, batch=None):
+        return Drifting(precision, 1.0, rough, sway)
+
+    assert (_disparity(trial, "channels_last") is not None) == refused
