@@ -21,10 +21,14 @@ from benchmarks.common import ROUNDS, SETS, alternate, medians, ratios, record, 
 from PIL import Image
 
 from limner.data import DataOptions, pack
+from limner.data.sources.photos import PHOTOGRAPHS as SHIPPED
+from limner.data.sources.photos import photograph
 
 PROCESSES = 2
 TARGET = 1.3
 CASES = {"avatars 64 to 32": ("avatars", 32), "avatars 64": ("avatars", 64), "emoji 72 to 64": ("emoji", 64)}
+PHOTOGRAPHS, WHOLE, SMALL = 1200, (400, 300), 64
+"""Photographs as JPEG files of the size that a web page has: how many, their (width, height), the size to pack."""
 
 
 def one_picture(size: int, file: str) -> int:
@@ -36,10 +40,21 @@ def one_picture(size: int, file: str) -> int:
     return int(np.asarray(picture)[0, 0, 0])
 
 
+def photographs(folder: Path) -> Path:
+    """Crops of the photographs of the built-in set as files in `folder`, each at a place of its own."""
+    folder.mkdir()
+    places = np.random.default_rng(0)
+    for number in range(PHOTOGRAPHS):
+        whole = photograph(sorted(SHIPPED)[number % len(SHIPPED)])
+        left, top = (int(places.integers(max(0, a - b) + 1)) for a, b in zip(whole.size, WHOLE, strict=True))
+        whole.crop((left, top, left + WHOLE[0], top + WHOLE[1])).save(folder / f"{number}.jpg", quality=90)
+    return folder
+
+
 def pillow(folder: Path, size: int) -> float:
     """Seconds of Pillow, with finding the files and starting its processes."""
     began = time.perf_counter()
-    files = sorted(map(str, folder.rglob("*.png")))
+    files = sorted(str(file) for file in folder.rglob("*") if file.suffix in (".png", ".jpg"))
     with multiprocessing.get_context("fork").Pool(PROCESSES) as pool:
         sum(pool.imap_unordered(partial(one_picture, size), files, chunksize=128))
         spent = time.perf_counter() - began
@@ -79,6 +94,10 @@ def main() -> None:
     for name, (folder, size) in CASES.items():
         say(name)
         cases[name] = measure(SETS / folder, size, args.rounds)
+    with tempfile.TemporaryDirectory() as place:
+        name = f"photographs {'x'.join(map(str, WHOLE))} to {SMALL}"
+        say(name)
+        cases[name] = measure(photographs(Path(place) / "photographs"), SMALL, args.rounds)
     say(str(save("packing", {**record(), "processes": PROCESSES, "cases": cases})))
 
 
