@@ -6,6 +6,7 @@ knows a model's name.
 
 from __future__ import annotations
 
+import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
@@ -57,7 +58,7 @@ class Batch:
         draws: named random numbers of this turn, one row a picture.
         pictures: (B, C, H, W) float in [-1, 1].
         labels: (B, A) int64, one column an attribute; -1 is unknown, which is also the null condition.
-        index: (B,) int64, the pictures' places in the set.
+        index: (B,) int64, the pictures' places in the set. epoch: (B,) int64, how often each was shown before.
         frames: (B, T, C, H, W). vectors: (B, D). tokens: (B, L) int64. mask: (B, 1, H, W), 1 where known.
     """
 
@@ -65,6 +66,7 @@ class Batch:
     pictures: Tensor
     labels: Tensor | None = None
     index: Tensor | None = None
+    epoch: Tensor | None = None
     frames: Tensor | None = None
     vectors: Tensor | None = None
     tokens: Tensor | None = None
@@ -115,6 +117,7 @@ class Phase:
     Attributes:
         modules: whose parameters the phase trains; all others are frozen during its loss.
         loss: named scalars of a batch; their sum is differentiated. Names that begin with "_" are only recorded.
+        optimiser: None for a phase that only looks: its loss adds what it sees to buffers; its scratch is empty.
         every: the phase runs at each `every`-th step. turns: how often in such a step, each with a fresh batch.
         shares: name of an earlier phase of the stage whose optimiser (state and rate) this one uses as well.
     """
@@ -122,7 +125,7 @@ class Phase:
     name: str
     modules: tuple[nn.Module, ...]
     loss: Loss
-    optimiser: Optimiser
+    optimiser: Optimiser | None
     every: int = 1
     turns: int = 1
     shares: str | None = None
@@ -163,10 +166,17 @@ class Generator(nn.Module, ABC):
 
     All parameters exist from the first step. A concrete class takes its config and a `Spec`; it is never derived from
     by another concrete class.
+
+    Attributes:
+        passes: times that the set has to be looked at where nothing is gained from more; such a training ends there,
+            whatever time it was given. None: it is trained as long as was asked for.
+        varies: whether other seeds give other pictures.
     """
 
     Config: ClassVar[type[Options]]
     Sampling: ClassVar[type[Options]] = NoOptions
+    passes: ClassVar[int | None] = None
+    varies: ClassVar[bool] = True
 
     config: Any
     spec: Spec
@@ -204,14 +214,22 @@ class Generator(nn.Module, ABC):
     def after_step(self, progress: Progress) -> None:
         """What is no gradient step: codebook averages, weight clipping, fade-in."""
 
+    def finish(self) -> None:
+        """After the plan's last step: solve in closed form what the steps have gathered. May be called twice."""
+
     def probe(self, batch: Batch) -> dict[str, Tensor]:
         """Scalars that should agree between training and held-out pictures; where they part, the model overfits."""
         return {}
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
-        return next(self.parameters()).device
+        """Where the weights are, or the buffers of what has none."""
+        return next(itertools.chain(self.parameters(), self.buffers())).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the weights; float32 where there are none."""
+        return next((p.dtype for p in self.parameters()), torch.float32)
 
 
 class Conditions(ABC):

@@ -142,3 +142,52 @@ def run(folder: Path, config: Config, **options: Any) -> Outcome:
 def score(pictures: np.ndarray) -> dict[str, float]:
     """Stands for evaluation: how far the mean is from grey."""
     return {"fd": float(abs(pictures.mean() / 255 - 0.5))}
+
+
+class CounterConfig(Options):
+    """The counter has no options."""
+
+
+class Counter(Generator):
+    """Has no weights: it looks at every picture twice and then knows their mean."""
+
+    Config, passes = CounterConfig, 2
+
+    def __init__(self, config: CounterConfig, spec: Spec) -> None:
+        super().__init__()
+        self.config, self.spec = config, spec
+        self.register_buffer("total", torch.zeros(0))
+        self.register_buffer("count", torch.zeros(()))
+        self.register_buffer("mean", torch.zeros(0))
+
+    def stages(self) -> tuple[Stage, ...]:
+        return (Stage("look", (Phase("look", (), self.look, None),)),)
+
+    def look(self, batch: Batch, progress: Progress, scratch: Scratch) -> Losses:
+        assert not torch.is_grad_enabled() and scratch == {}
+        assert batch.epoch is not None
+        known = batch.epoch < 2
+        if not known.any():
+            return {}
+        if not self.total.numel():
+            self.total.resize_(self.spec.shape).zero_()
+        self.total += batch.pictures[known].sum(0)
+        self.count += known.sum()
+        return {"_counted": known.sum()}
+
+    def finish(self) -> None:
+        if self.total.numel():
+            self.mean.resize_(self.spec.shape).copy_(self.total / self.count)
+            self.total.resize_(0)
+
+    def _load_from_state_dict(self, state: Any, prefix: str, *rest: Any) -> None:
+        for name in ("total", "mean"):
+            self.get_buffer(name).resize_(state[prefix + name].shape)
+        super()._load_from_state_dict(state, prefix, *rest)
+
+    def paint(self, draws: Draws, condition: Condition, options: Any) -> Iterator[Tensor]:
+        yield self.mean.expand(draws.size, *self.spec.shape)
+
+
+def counter(config: Config) -> Generator:
+    return Counter(config.model, config.spec)

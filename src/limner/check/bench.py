@@ -162,6 +162,7 @@ def steps(model: Generator, config: Config, count: int) -> Iterator[dict[str, fl
                 said |= {f"{phase.name}/{name}": float(value) for name, value in losses.items()}
         model.after_step(progress)
         yield said
+    model.finish()
 
 
 def trained(config: Config, pack: Drawn, path: Path, *observers: Watcher) -> RunFolder:

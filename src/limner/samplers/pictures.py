@@ -53,7 +53,7 @@ def generate(
 
 
 def _paint(model: Generator, seed: int, indices: list[int], labels: np.ndarray | None, options: Any) -> Tensor:
-    draws = PictureDraws(seed, indices, device=model.device, dtype=next(model.parameters()).dtype)
+    draws = PictureDraws(seed, indices, device=model.device, dtype=model.dtype)
     condition = Condition(None if labels is None else torch.as_tensor(labels, device=model.device))
     with layers_draw_from(draws):
         canvases = deque(model.paint(draws, condition, options), maxlen=1)

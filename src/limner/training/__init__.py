@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -123,7 +124,8 @@ def estimate(config: Config, pack: Any, build: Build, say: Callable[[str], None]
     demand = Demand.measure(config, pack, build)
     seconds = fastest({"": Trial(config, pack, build)})[""]
     train = config.train
-    steps = train.steps if train.steps is not None else max(1, int((train.budget or 0.0) / seconds))
+    most, budget = train.steps or math.inf, train.budget or math.inf  # resolve() leaves one of them or both
+    steps = int(min(most, max(1.0, budget / seconds)))
     checkpoint = 4 * demand.parameters * 4
     return {
         "recipe": config.recipe,
@@ -132,7 +134,7 @@ def estimate(config: Config, pack: Any, build: Build, say: Callable[[str], None]
         "batch": train.batch,
         "pictures_per_second": round(train.batch / seconds, 1),
         "steps": steps,
-        "seconds": round(train.budget if train.budget is not None else steps * seconds, 3),
+        "seconds": round(min(budget, most * seconds), 3),
         "epochs": round(steps * train.batch / max(1, len(pack.train)), 2),
         "disk_bytes": (train.keep + 1) * checkpoint,
         "precision": train.precision,

@@ -39,7 +39,14 @@ class Average:
             live, mean = (list(side) for side in zip(*self._averaged, strict=True))
             weight = 1.0 - (1.0 - 1.0 / step) ** (self.gamma + 1.0)
             torch._foreach_lerp_(mean, [p.detach() for p in live], weight)
+        self.follow()
+
+    @torch.no_grad()
+    def follow(self) -> None:
+        """Take over what is not averaged; buffers may have changed their size."""
         for source, target in self._copied:
+            if target.shape != source.shape:
+                target.resize_(source.shape)
             target.copy_(source)
 
     def state(self) -> dict[str, Tensor]:

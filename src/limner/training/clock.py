@@ -65,7 +65,10 @@ class Clock:
 
 
 class Planner:
-    """Decides the plan's entries: once for a number of steps, again and again for a budget of time."""
+    """Decides the plan's entries: once for a number of steps, again and again for a budget of time.
+
+    Where there are both, the training ends with the first that is reached.
+    """
 
     def __init__(self, plan: Plan, clock: Clock, train: Training, seconds_per_step: float | None = None) -> None:
         self.plan, self.clock, self.train = plan, clock, train
@@ -107,5 +110,6 @@ class Planner:
         self._next = seconds + max(0.01, min(0.02 * budget, 0.25 * left))
         share_of_steps = self.clock.stepping / self.clock.here
         total = step + max(1, int(left * share_of_steps / (self.clock.stepping / self._taken)))
+        total = min(total, self.train.steps or total)
         if abs(total - self.plan.total(step)) > 0.01 * (total - step) or total - step < 20:
             self.plan.decide(step, total)

@@ -36,7 +36,7 @@ class Engine:
         self.optimisers: dict[str, torch.optim.Optimizer] = {}
         for stage in model.stages():
             for phase in stage.phases:
-                if phase.shares is None:
+                if phase.shares is None and phase.optimiser is not None:
                     self.optimisers[f"{stage.name}.{phase.name}"] = optimisers.build(
                         phase.optimiser, phase.parameters(), _DTYPES[train.precision]
                     )
@@ -49,6 +49,8 @@ class Engine:
         Raises:
             NotFinite: before any weight has changed.
         """
+        if phase.optimiser is None:
+            return self._look(phase, batch, progress)
         parameters = phase.parameters()
         parts = self._micro_batches(batch)
         seen: dict[str, Tensor] = {}
@@ -76,6 +78,10 @@ class Engine:
         grads = torch.autograd.grad(total, parameters, allow_unused=True, retain_graph=bool(scratch))
         return losses, [torch.zeros_like(p) if g is None else g for g, p in zip(grads, parameters, strict=True)]
 
+    def _look(self, phase: Phase, batch: Batch, progress: Progress) -> dict[str, Tensor]:
+        with torch.no_grad(), self.precision(), layers_draw_from(batch.draws):
+            return {name: value.float() for name, value in phase.loss(batch, progress, {}).items()}
+
     def precision(self) -> contextlib.AbstractContextManager[Any]:
         """The context in which losses are computed."""
         if self.train.precision == "bfloat16":
@@ -97,6 +103,7 @@ class Engine:
     def _step(
         self, stage: Stage, phase: Phase, parameters: list[Any], gradients: list[Tensor], progress: Progress
     ) -> None:
+        assert phase.optimiser is not None, "a phase that only looks takes no step"
         norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
         if not torch.isfinite(norm):
             raise NotFinite(f"the gradient of phase {phase.name!r} is not finite")

@@ -31,7 +31,9 @@ class Feed:
         draws = TurnDraws(key, self.train.batch, first, size, self.engine.device, self.engine.dtype)
         turns = max(p.turns for p in stage.phases)
         pictures, labels, index = self._read(step, turn, turns)
-        return Batch(draws, self.engine.place(shrunk(pictures, stage.size)), labels, index)
+        places = (step * turns + turn) * self.train.batch + first + torch.arange(size)
+        epoch = places // len(self.pack.train)
+        return Batch(draws, self.engine.place(shrunk(pictures, stage.size)), labels, index, epoch)
 
     def fixed(self, indices: np.ndarray, stage: Stage, name: str) -> Batch:
         """The pictures `indices`, without augmentation, with draws that depend on `name` alone."""

@@ -46,7 +46,7 @@ def findings(
     found = [
         colour_cast(samples, real),
         saturation(samples, real),
-        collapse(samples, real),
+        collapse(samples, real) if trainer.model.varies else None,
         discriminator_wins(trainer.smooth),
         no_learning([record["level"] for record in history] + [level(trainer.smooth)], trainer.smooth),
         overfitting([(record["train"], record["held_out"]) for record in history] + [(seen, unseen)]),
@@ -60,8 +60,8 @@ def level(losses: Mapping[str, float]) -> float:
 
 
 def no_learning(levels: Sequence[float], losses: Mapping[str, float]) -> Finding | None:
-    """A loss that does not move; of adversaries' losses nothing can be concluded."""
-    if len(levels) < 3 or any("critic" in name or "discriminator" in name for name in losses):
+    """A loss that does not move; of adversaries' losses, or none, nothing can be concluded."""
+    if len(levels) < 3 or not losses or any("critic" in name or "discriminator" in name for name in losses):
         return None
     first, last = levels[0], levels[-1]
     if abs(first - last) > 1e-4 * abs(first):

@@ -249,12 +249,21 @@ class Trainer:
             self.clock.checkpointed(time.monotonic() - began)
 
     def _finish(self) -> str:
+        if self.stop is None:
+            self.model.finish()
+            self.average.follow()
         for observer in self.observers:
             observer.end(self)
         self.checkpoint()
         if self.stop is None and self.best is not None and self.best.step != self.step:
             storage.write_file(self.folder / WEIGHTS, self._best_weights.read_bytes())
-        return self.stop or "the plan's end was reached"
+        return self.stop or self._fulfilled()
+
+    def _fulfilled(self) -> str:
+        shown, passes = self.step * self.config.train.batch, self.model.passes
+        if passes is not None and shown >= passes * len(self.pack.train):
+            return "every picture was looked at, more steps would change nothing"
+        return "the plan's end was reached"
 
 
 class Interruptible:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import time
@@ -58,11 +59,15 @@ def resolve(config: Config, pack: Any, build: Build, say: Say, processes: Proces
     torch.set_num_threads(threads)
     train = msgspec.structs.replace(train, device=device, threads=threads)
     if train.epochs is not None:
-        steps = max(1, round(train.epochs * len(pack.train) / train.batch))
+        steps = max(1, math.ceil(train.epochs * len(pack.train) / train.batch))
         train = msgspec.structs.replace(train, steps=steps, epochs=None)
     config = msgspec.structs.replace(config, train=train)
     demand = Demand.measure(config, pack, build)
     demand.refuse_if_too_large(train.batch // processes.world)
+    train = _no_longer_than_it_learns(train, demand.passes, len(pack.train), say)
+    if not demand.parameters:  # nothing is differentiated, so there is nothing to measure
+        train = _settled(train, "float32", "contiguous", "off")
+    config = msgspec.structs.replace(config, train=train)
     seconds: float | None = None
     if "auto" in (train.precision, train.layout, train.compile):
         train, seconds = _probed(config, pack, build, say)
@@ -89,10 +94,13 @@ def machine() -> dict[str, Any]:
 
 
 class Demand:
-    """Memory that a training will need: weights with their copies, and what the backward pass keeps a picture."""
+    """Memory that a training will need: weights with their copies, and what the backward pass keeps a picture.
 
-    def __init__(self, parameters: int, fixed: int, per_picture: float) -> None:
-        self.parameters, self.fixed, self.per_picture = parameters, fixed, per_picture
+    `passes` is the generator's: how often it has to look at the set, if that is all it needs.
+    """
+
+    def __init__(self, parameters: int, fixed: int, per_picture: float, passes: int | None = None) -> None:
+        self.parameters, self.fixed, self.per_picture, self.passes = parameters, fixed, per_picture, passes
 
     @classmethod
     def measure(cls, config: Config, pack: Any, build: Build) -> Demand:
@@ -112,7 +120,7 @@ class Demand:
         activations = max(0, sum(kept.values()) - weights)
         width = 2 if config.train.precision == "float64" else 1
         # Weights, gradients, two moments, average; half as much again for buffers that live between layers.
-        return cls(parameters, 5 * weights * width, 1.5 * activations * width / 2)
+        return cls(parameters, 5 * weights * width, 1.5 * activations * width / 2, trial.model.passes)
 
     def bytes(self, batch: int) -> int:
         """Predicted peak for a batch on one process."""
@@ -171,11 +179,11 @@ class Trial:
 
         scratch: dict[str, Any] = {}
         found = []
-        for phase in self.stage.phases:
+        for phase in (phase for phase in self.stage.phases if phase.optimiser is not None):
             batch = self.feed.batch(self.stage, phase, 0, 0)
             _, grads = self.engine.gradients(phase, batch, Progress(stage=self.stage.name), scratch, phase.parameters())
             found += [g.reshape(-1).double() for g in grads]
-        return torch.cat(found)
+        return torch.cat(found) if found else torch.zeros(0)
 
 
 def fastest(trials: Mapping[Any, Trial], limit: float = 7.5) -> dict[Any, float]:
@@ -217,6 +225,18 @@ def compile_parts(model: Generator) -> None:
     """Compile the generator's networks in place; names of weights stay."""
     for child in model.children():
         child.compile()
+
+
+def _no_longer_than_it_learns(train: Training, passes: int | None, pictures: int, say: Say) -> Training:
+    """The training with at most the steps of `passes` over the set."""
+    if passes is None:
+        return train
+    steps = math.ceil(passes * pictures / train.batch)
+    if train.steps is not None and train.steps <= steps:
+        return train
+    times = {1: "once", 2: "twice"}.get(passes, f"{passes} times")
+    say(f"every picture is looked at {times}, in {steps:,} steps: more would change nothing")
+    return msgspec.structs.replace(train, steps=steps)
 
 
 def _probed(config: Config, pack: Any, build: Build, say: Say) -> tuple[Training, float | None]:
