@@ -20,12 +20,17 @@ HEAD = """# Results
 Made by `python -m benchmarks.queue write` from `benchmarks/results/`; how to repeat them: `benchmarks/README.md`.
 A commit with a plus had changes beside it.
 """
+COLUMNS = (
+    "row | tool | kind | budget | seed | FD | floor | KID | precision | recall | n | "
+    "trained/s | painted/s | parameters | commit"
+)
 PICTURES = """## Pictures
 
 Trained for the budget on the machine named below, then measured by `limn eval`: {n} against pictures that training
 never saw, in Limner's own features. Such numbers compare under one protocol, and not with those of other features.
 FD, KID: lower is better. The floor is what real pictures score in the samples' place. Brackets: 95 % interval.
-A screen is a short run that chooses what a final is worth.
+A screen is a short run that chooses what a final is worth. Trained/s and painted/s: pictures a second on that machine.
+FD grows where fewer pictures are measured (n): compare it with the floor at the same n.
 """
 
 
@@ -45,7 +50,7 @@ def _pictures(rows: Sequence[Row]) -> list[str]:
         counts = sorted({found["measured"]["n"] for _, found in finished})
         said = "as many samples as given under n" if len(counts) > 1 else f"{counts[0]:,} samples"
         table = _table(
-            "row | kind | budget | seed | FD | floor | KID | precision | recall | n | pictures/s | parameters | commit",
+            COLUMNS,
             [_measured(row, found) for row, found in finished],
         )
         parts += [PICTURES.format(n=said), table, *_details(finished)]
@@ -58,9 +63,19 @@ def _measured(row: Row, found: dict[str, Any]) -> list[str]:
     m = found["measured"]
     fd = f"**{m['fd']['value']:.3f}** [{m['fd']['low']:.3f}, {m['fd']['high']:.3f}]"
     kid = f"{m['kid']['value']:.4f} [{m['kid']['low']:.4f}, {m['kid']['high']:.4f}]"
-    cells = [row.name, row.kind, row.budget, str(row.seed), fd, f"{m['fd']['floor']:.3f}", kid]
+    cells = [
+        row.name,
+        found.get("version", "limner"),
+        row.kind,
+        row.budget,
+        str(row.seed),
+        fd,
+        f"{m['fd']['floor']:.3f}",
+        kid,
+    ]
     cells += [f"{m['precision']['value']:.3f}", f"{m['recall']['value']:.3f}", f"{m['n']:,}"]
-    return [*cells, f"{found['pictures_per_second']:,.0f}", f"{found['parameters']:,}", found["commit"]]
+    painted = f"{found['painted_per_second']:,.1f}" if "painted_per_second" in found else ""
+    return [*cells, f"{found['pictures_per_second']:,.0f}", painted, f"{found['parameters']:,}", found["commit"]]
 
 
 def _details(finished: Sequence[tuple[Row, dict[str, Any]]]) -> list[str]:

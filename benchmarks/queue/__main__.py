@@ -37,7 +37,30 @@ class Stopped(Exception):
 
 
 def run_row(row: Row) -> dict[str, Any]:
-    """Train, or go on training; paint; measure. Raises `Failed` or `Stopped`."""
+    """Train, paint, measure. Raises `Failed` or `Stopped`."""
+    return run_peer(row) if row.peer else run_recipe(row)
+
+
+def run_peer(row: Row) -> dict[str, Any]:
+    """Another tool, from its beginning."""
+    typed = row.commands(os.path.relpath(SETS, ROOT))
+    row.run.mkdir(parents=True, exist_ok=True)
+    begun = record(row.seed)
+    command = ["-m", f"benchmarks.peers.{row.peer}", *typed["peer"]]
+    said = json.loads(called(command, ["python", *command], answer=True).splitlines()[-1])
+    measured = json.loads(limn([*typed["eval"], "--json"], answer=True))
+    return {
+        **begun,
+        "command": shlex.join(["python", *command]),
+        "row": msgspec.to_builtins(row),
+        "finished_at": commit(),
+        **said,
+        "measured": {key: value for key, value in measured.items() if key != "nearest"},
+    }
+
+
+def run_recipe(row: Row) -> dict[str, Any]:
+    """One of ours: the training begins, or goes on where it was interrupted."""
     typed = row.commands(os.path.relpath(SETS, ROOT))
     begun = RUNS / f".{row.name}.begun.json"
     if not begun.exists():
@@ -47,7 +70,7 @@ def run_row(row: Row) -> dict[str, Any]:
     status = json.loads((row.run / "status.json").read_text())
     if status["state"] != "finished":
         raise Stopped(f"{row.name} stands at step {status['step']:,} ({status['reason']})")
-    limn(typed["sample"])
+    painted = json.loads(limn([*typed["sample"], "--json"], answer=True))
     measured = json.loads(limn([*typed["eval"], "--json"], answer=True))
     config = json.loads((row.run / "config.json").read_text())
     return {
@@ -60,16 +83,22 @@ def run_row(row: Row) -> dict[str, Any]:
         "steps": status["step"],
         "seconds": status["seconds"],
         "pictures_per_second": status["step"] * config["train"]["batch"] / status["seconds"],
+        "painted_per_second": painted["n"] / painted["seconds"],
         "weights": status.get("weights"),
         "measured": {key: value for key, value in measured.items() if key != "nearest"},
     }
 
 
 def limn(arguments: list[str], answer: bool = False) -> str:
-    """One command; its progress goes through to standard error, its answer is returned. Raises `Failed`."""
-    say("$ " + shlex.join(["limn", *arguments]))
+    """One of our commands. Raises `Failed`."""
+    return called(["-m", "limner", *arguments], ["limn", *arguments], answer)
+
+
+def called(arguments: list[str], shown: list[str], answer: bool) -> str:
+    """What Python is given; its progress goes through to standard error, its answer is returned. Raises `Failed`."""
+    say("$ " + shlex.join(shown))
     with subprocess.Popen(
-        [sys.executable, "-m", "limner", *arguments],
+        [sys.executable, *arguments],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -82,9 +111,10 @@ def limn(arguments: list[str], answer: bool = False) -> str:
             last = line.strip() or last
         out = process.stdout.read()
     if process.returncode < 0:
-        raise Stopped(f"limn {arguments[0]} was ended by signal {-process.returncode}")
+        raise Stopped(f"{shlex.join(shown[:3])} was ended by signal {-process.returncode}")
     if process.returncode:
-        raise Failed(textwrap.shorten(f"limn {arguments[0]} (exit {process.returncode}): {last}", 240))
+        name = shlex.join(shown[:3] if shown[0] == "python" else shown[:2])
+        raise Failed(textwrap.shorten(f"{name} (exit {process.returncode}): {last}", 240))
     if not answer:
         say(out.strip())
     return out

@@ -15,6 +15,7 @@ from limner.errors import UserError
 ROWS = Path(__file__).with_name("rows.toml")
 DONE = RESULTS / "rows"
 RUNS = ROOT / "runs" / "queue"
+PEERS = ROOT / "benchmarks" / "peers"
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -22,14 +23,26 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     name: str
     data: str
-    recipe: str
+    recipe: str | None = None
+    peer: str | None = None
     budget: str
     kind: Literal["screen", "final"]
     seed: int = 0
     size: int | None = None
+    n: int | None = None
     set: dict[str, Any] = {}
     train: tuple[str, ...] = ()
     eval: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if (self.recipe is None) == (self.peer is None):
+            raise ValueError(f"{self.name} needs a recipe or a peer, and not both")
+        if self.peer and not (PEERS / f"{self.peer}.py").is_file():
+            raise ValueError(
+                f"{self.name} names the peer {self.peer!r}, but there is no benchmarks/peers/{self.peer}.py"
+            )
+        if self.peer and (self.set or self.train):
+            raise ValueError(f"{self.name} is of a peer: set and train are for recipes")
 
     @property
     def run(self) -> Path:
@@ -42,9 +55,18 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         return self.run / "sheet.png"
 
     def commands(self, sets: str) -> dict[str, list[str]]:
-        """What is typed after `limn`, by verb; `sets` is the folder of the real pictures."""
+        """What is typed after `limn`, or after `python -m benchmarks.peers.NAME`; `sets` holds the real pictures."""
         data = f"{sets}/{self.data}" if (SETS / self.data).exists() else self.data
         run = str(self.run.relative_to(ROOT))
+        many = ["-n", str(self.n)] if self.n else []
+        if self.peer:
+            size = ["--size", str(self.size)] if self.size else []
+            made = ["--out", f"{run}/samples.npz", "--sheet", str(self.sheet.relative_to(ROOT))]
+            return {
+                "peer": [data, "--seconds", self.budget, "--seed", str(self.seed), *size, *many, *made],
+                "eval": ["eval", f"{run}/samples.npz", "--data", data, *size, *many, *self.eval],
+            }
+        assert self.recipe is not None
         train = ["train", data, "--model", self.recipe, "--budget", self.budget, "--seed", str(self.seed), "--out", run]
         train += ["--size", str(self.size)] if self.size else []
         for key, value in self.set.items():
@@ -52,7 +74,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         return {
             "train": [*train, *self.train],
             "sample": ["sample", run, "-n", "64", "--seed", "1", "--grid", str(self.sheet.relative_to(ROOT))],
-            "eval": ["eval", run, *self.eval],
+            "eval": ["eval", run, *many, *self.eval],
         }
 
     @property

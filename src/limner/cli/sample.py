@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +35,12 @@ def sample(
     if out is None and grid is None and npz is None:
         out = opened.path / "generated" / f"seed-{seed}-{sampler.digest[:6]}"
         grid = out.with_suffix(".png")
+    start = time.perf_counter()
     painted = sampler.write(out, grid, npz, terminal.counted("painting"))
+    took = time.perf_counter() - start
     if out is not None and painted < n:
         terminal.say(f"{n - painted:,} of {n:,} pictures were there already")
     written = {"out": out, "grid": grid, "npz": npz}
     said = {name: str(path) for name, path in written.items() if path is not None}
-    result = {"run": str(opened.path), "n": n, "painted": painted, **said, **sampler.about}
+    result = {"run": str(opened.path), "n": n, "painted": painted, "seconds": took, **said, **sampler.about}
     terminal.result(result, "\n".join(said.values()))
