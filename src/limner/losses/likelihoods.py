@@ -55,6 +55,13 @@ def kl_to_standard(mean: Tensor, log_variance: Tensor) -> Tensor:
     return (mean.square() + log_variance.exp() - 1 - log_variance) / 2
 
 
+def kl(mean: Tensor, log_variance: Tensor, other_mean: Tensor, other_log_variance: Tensor) -> Tensor:
+    """KL(N(mean, variance) || N(other_mean, other_variance)) of each value."""
+    apart = (mean - other_mean).square() * (-other_log_variance).exp()
+    narrower = log_variance - other_log_variance
+    return (apart + narrower.exp() - 1 - narrower) / 2
+
+
 def gaussian_log_density(z: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
     """log N(z; mean, variance) of each value."""
     return -((z - mean).square() * (-log_variance).exp() + log_variance + math.log(2 * math.pi)) / 2

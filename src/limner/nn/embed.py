@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from limner.draws import Draws
+from limner.errors import UserError
+from limner.processes import current
 
 
 def sinusoid(time: Tensor, width: int, longest: float = 10_000.0, scale: float = 1000.0) -> Tensor:
@@ -82,7 +84,8 @@ class LabelMemory(nn.Module):
 
     @torch.no_grad()
     def see(self, labels: Tensor) -> None:
-        """Remember labels (B, A)."""
+        """Remember labels (B, A), those of all processes that share the batch."""
+        labels = current().gather(labels)
         places = (self.seen + torch.arange(len(labels), device=labels.device)) % len(self.rows)
         self.rows[places[-len(self.rows) :]] = labels[-len(self.rows) :].to(torch.int16)
         self.seen += len(labels)
@@ -110,3 +113,30 @@ class LabelMemory(nn.Module):
         ranks = agree.cumsum(1)
         chosen = (draws.uniform("labels", 1) * ranks[:, -1:]).floor() + 1  # the chosen-th of the rows that agree
         return torch.where(asked < 0, rows[(ranks < chosen).sum(1)], asked)
+
+
+def labels_to_train(memory: LabelMemory | None, labels: Tensor | None, draws: Draws, rate: float) -> Tensor | None:
+    """Labels (B, A) with a share `rate` hidden; remembered where the memory is in training. None without any."""
+    if memory is None or labels is None:
+        return None
+    if memory.training:
+        memory.see(labels)
+    return drop_labels(labels, draws, rate)
+
+
+def labels_to_paint(
+    memory: LabelMemory | None, asked: Tensor | None, draws: Draws, guidance: float = 1.0
+) -> Tensor | None:
+    """Labels (draws.size, A): those asked for, and where a row asks for nothing one that training saw. None without.
+
+    Raises:
+        UserError: a label or guidance is asked of a model without labels.
+    """
+    if memory is None:
+        if asked is not None and bool((asked >= 0).any()):
+            raise UserError("this model was trained without labels, so none can be asked for: leave the label out")
+        if guidance != 1:
+            raise UserError(f"guidance {guidance:g} needs a model trained with labels: leave it at 1")
+        return None
+    drawn = memory.draw(draws)
+    return drawn if asked is None else torch.where((asked < 0).all(1, keepdim=True), drawn, asked)

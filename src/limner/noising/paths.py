@@ -168,7 +168,11 @@ class Noised:
 
 def noised(path: Path, x: Tensor, noise: Tensor, time: Tensor) -> Noised:
     """Pictures x (B, ...) with noise (B, ...) at times (B,)."""
-    level = path.at(time)
+    return mixed(path.at(time), x, noise, time)
+
+
+def mixed(level: Level, x: Tensor, noise: Tensor, time: Tensor) -> Noised:
+    """Pictures x (B, ...) with noise (B, ...) at the level that belongs to times (B,)."""
     z = spread(level.alpha, x) * x + spread(level.sigma, x) * noise
     return Noised(z, time, x, noise, level)
 

@@ -31,10 +31,11 @@ from limner.api import (
 from limner.config import Fraction, Optimiser, Options, Size
 from limner.draws import Draws
 from limner.errors import UserError
-from limner.nn.embed import LabelMemory, drop_labels
+from limner.nn.embed import LabelMemory, labels_to_paint, labels_to_train
 from limner.nn.unet import UNet, UNetConfig
 from limner.noising.paths import PATHS, PathName, Target, convert, noised, spread
 from limner.noising.times import Sampling, Weighting, draw_times, weights
+from limner.samplers.guidance import guided
 from limner.samplers.ode import EVALUATIONS, SOLVERS, SolverName, times
 
 
@@ -108,11 +109,7 @@ class FlowMatching(Generator, Conditions, Encodes, Denoises):
 
     def loss(self, batch: Batch, progress: Progress, scratch: Scratch) -> Losses:
         """E |v(z, t) - (n - x)|^2 with z = (1 - t) x + t n (2209.03003, equation 1, with time reversed)."""
-        labels = batch.labels
-        if self.memory is not None and labels is not None:
-            if self.training:
-                self.memory.see(labels)
-            labels = drop_labels(labels, batch.draws, self.config.label_dropout)
+        labels = labels_to_train(self.memory, batch.labels, batch.draws, self.config.label_dropout)
         return {"velocity": self.errors(batch, labels).mean()}
 
     def errors(self, batch: Batch, labels: Tensor | None) -> Tensor:
@@ -141,7 +138,7 @@ class FlowMatching(Generator, Conditions, Encodes, Denoises):
     @torch.no_grad()
     def paint(self, draws: Draws, condition: Condition, options: FlowSampling) -> Iterator[Tensor]:
         """Denoised previews, one a step, then the picture; labels not asked for are drawn as training saw them."""
-        labels = self._labels(draws, condition, options)
+        labels = labels_to_paint(self.memory, condition.labels, draws, options.guidance)
         z = self._prior() * draws.normal("noise", *self.spec.shape)
         previews: list[Tensor] = []
 
@@ -164,28 +161,10 @@ class FlowMatching(Generator, Conditions, Encodes, Denoises):
         """See `Generator.quick`."""
         return FlowSampling(steps=8)
 
-    def _labels(self, draws: Draws, condition: Condition, options: FlowSampling) -> Tensor | None:
-        if self.memory is None:
-            if condition.labels is not None and bool((condition.labels >= 0).any()):
-                raise UserError("this model was trained without labels, so none can be asked for: leave the label out")
-            if options.guidance != 1:
-                raise UserError(f"guidance {options.guidance:g} needs a model trained with labels: leave it at 1")
-            return None
-        drawn = self.memory.draw(draws)
-        if condition.labels is None:
-            return drawn
-        anything = (condition.labels < 0).all(1, keepdim=True)
-        return torch.where(anything, drawn, condition.labels)
-
     def _guided(self, z: Tensor, t: float, labels: Tensor | None, options: FlowSampling) -> Tensor:
-        """v(z, t, null) + guidance (v(z, t, label) - v(z, t, null)) (2207.12598, equation 6)."""
         time = self.path.inner(z.new_full((len(z),), t))
         low, high = options.interval
-        if labels is None or options.guidance == 1 or not low <= t <= high:
-            return self.velocity(z, time, labels)
-        both = torch.cat([labels, torch.full_like(labels, -1)])
-        asked, null = self.velocity(z.repeat(2, 1, 1, 1), time.repeat(2), both).chunk(2)
-        return null + options.guidance * (asked - null)
+        return guided(self.velocity, z, time, labels, options.guidance if low <= t <= high else 1.0)
 
     def _clean(self, velocity: Tensor, z: Tensor, t: float) -> Tensor:
         level = self.path.at(self.path.inner(z.new_full((len(z),), t)))
