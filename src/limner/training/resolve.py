@@ -24,9 +24,10 @@ from limner.data.cache import cache_folder
 from limner.devices import pick_device
 from limner.draws import TurnDraws, seed_of
 from limner.errors import UserError
+from limner.launch import launch
+from limner.processes import Processes
 from limner.training.engine import Engine
 from limner.training.feed import Feed
-from limner.training.processes import Processes
 
 Build = Callable[[Config], Generator]
 Say = Callable[[str], None]
@@ -41,6 +42,9 @@ PARITY_COSINE, PARITY_LOSS = 0.999, 0.02
 
 SHAKES, ROUNDING = 3, 2.0**-9
 """Trainings in float32 that begin from other weights, and how far theirs lie off: as far as bfloat16 rounds."""
+
+RULE = 2
+"""Of how precision is judged: what was remembered under another one is measured anew."""
 
 BUSY = 0.15
 """Where others use more of the processors than this, what was measured holds for now and not for later runs."""
@@ -63,20 +67,23 @@ def resolve(config: Config, pack: Any, build: Build, say: Say, processes: Proces
         train = msgspec.structs.replace(train, steps=steps, epochs=None)
     config = msgspec.structs.replace(config, train=train)
     demand = Demand.measure(config, pack, build)
-    demand.refuse_if_too_large(train.batch // processes.world)
+    share, here = train.batch // processes.world, launch().local_world
+    demand.refuse_if_too_large(share, here)
     train = _no_longer_than_it_learns(train, demand.passes, len(pack.train), say)
     if not demand.parameters:  # nothing is differentiated, so there is nothing to measure
         train = _settled(train, "float32", "contiguous", "off")
     config = msgspec.structs.replace(config, train=train)
     seconds: float | None = None
     if "auto" in (train.precision, train.layout, train.compile):
-        train, seconds = _probed(config, pack, build, say)
+        one = msgspec.structs.replace(config, train=msgspec.structs.replace(train, batch=share))
+        found, seconds = _probed(one, pack, build, say)
+        train = msgspec.structs.replace(found, batch=train.batch)
     resolved = {
         **machine(),
         "processes": processes.world,
         "global_batch": train.batch,
         "parameters": demand.parameters,
-        "predicted_bytes": demand.bytes(train.batch // processes.world),
+        "predicted_bytes": demand.bytes(share),
         "seconds_per_step": seconds,
     }
     return msgspec.structs.replace(config, train=train, resolved=resolved)
@@ -126,9 +133,9 @@ class Demand:
         """Predicted peak for a batch on one process."""
         return int(self.fixed + self.per_picture * batch)
 
-    def refuse_if_too_large(self, batch: int) -> None:
-        """Raise `UserError` where the machine has less; says what would fit."""
-        there = int(0.9 * psutil.virtual_memory().available)
+    def refuse_if_too_large(self, batch: int, processes: int = 1) -> None:
+        """Raise `UserError` where the machine has less for each of `processes`; says what would fit."""
+        there = int(0.9 * psutil.virtual_memory().available) // processes
         if self.bytes(batch) <= there:
             return
         fits = int((there - self.fixed) / self.per_picture)
@@ -350,7 +357,7 @@ class _Memory:
     def __init__(self, config: Config) -> None:
         raw = to_dict(config)
         train = {k: raw["train"][k] for k in ("batch", "precision", "layout", "device", "threads", "accumulate")}
-        key = json.dumps([raw["family"], raw["spec"], raw["model"], train, machine()], sort_keys=True)
+        key = json.dumps([RULE, raw["family"], raw["spec"], raw["model"], train, machine()], sort_keys=True)
         self.path: Path = cache_folder() / "probes" / f"{seed_of(key):016x}.json"
 
     def read(self) -> dict[str, Any] | None:
