@@ -200,8 +200,9 @@ def test_an_interrupted_run_is_kept_and_goes_on(run, tmp_path, monkeypatch):
     assert part.status["state"] == "interrupted" and part.status["step"] == 12
     assert len(part.sample(2)) == 2
     monkeypatch.undo()
-    whole = limner.train(out=tmp_path / "part", resume=True, quiet=True)
+    whole = limner.train(out=tmp_path / "part", resume=True, quiet=True, keep=1)  # which changes nothing in the result
     assert whole.status["state"] == "finished" and whole.status["step"] == 30
+    assert len(list((tmp_path / "part" / "checkpoints").glob("step-*"))) == 1
     ours, theirs = (load_file(each.path / "model.safetensors") for each in (run, whole))
     assert all((ours[name] == theirs[name]).all() for name in ours)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from limner import runs as folders
 from limner import storage
 from limner.errors import UserError, unknown
+from limner.launch import launch
 from limner.runs import CONFIG, RunFolder
 from limner.verbs import units
 from limner.verbs.datasets import Progress, changed, named, options_of, pack_of_run
@@ -22,8 +23,11 @@ if TYPE_CHECKING:
 
     from limner.config import Config
     from limner.data import Pack
+    from limner.processes import Processes
 
 TRACKERS = ("tensorboard", "none")
+HARMLESS = ("train.keep",)
+"""Keys that change nothing in the result, and so may change when a run goes on."""
 
 
 def train(
@@ -45,6 +49,8 @@ def train(
     **settings: Any,
 ) -> Run:
     """Train a generator and return its run. Interrupting keeps the run; `resume=True` goes on with it, to the bit.
+
+    Under torchrun all processes share the training; one that torchrun has started again resumes by itself.
 
     Args:
         data: pictures: a folder, an archive, a file of arrays, a pack or a built-in set; may be left out with `resume`.
@@ -68,23 +74,25 @@ def train(
     wish = Wish.of(budget, steps, epochs, settings)
     if tracker not in TRACKERS:
         raise unknown("tracker", tracker, TRACKERS)
+    if launch().max_restarts and out is None:
+        raise UserError("torchrun --max-restarts needs --out DIR: a restarted process could not find its run again")
+    if launch().restarts:
+        resume, extend = True, None
+    processes = _processes()
     how = {"quiet": quiet, "tensorboard": tracker == "tensorboard", "progress": progress, "say": say}
-    if resume or extend is not None:
-        path = Path(out) if out is not None else open("latest").path
-        if (path / CONFIG).exists():
-            return _go_on(RunFolder(path), data, model, wish, extend, how)
-        if extend is not None:
-            raise UserError(f"{path} is not a run folder: there is nothing to extend")
+    if (resume or extend is not None) and (path := processes.tell(lambda: _begun(out, extend))):
+        return _go_on(RunFolder(path), data, model, wish, extend, how)
     if data is None:
         raise UserError("no data: name a folder, a file or a built-in set, such as: limn train digits")
     with contextlib.ExitStack() as undo:
-        if out is not None:  # before the pictures are packed: a wrong --out costs no time
+        if out is not None and processes.first:  # before the pictures are packed: a wrong --out costs no time
             if not Path(out).exists():
                 undo.callback(_remove_if_empty, Path(out))
             folders.claim(Path(out), resume)
         pack, complete, build = prepare(data, model, wish, config, init, progress, say)
         undo.pop_all()
-    folder = folders.claim(Path(out) if out is not None else folders.next_free(complete.recipe), resume)
+    place = Path(out) if out is not None else folders.next_free(complete.recipe)
+    folder = RunFolder(processes.tell(lambda: str(folders.claim(place, resume).path)))
     say(f"{complete.recipe} on {complete.spec} pictures ({len(pack.train):,} to train on) in {folder.path}")
     return _run(folder, complete, pack, build, how)
 
@@ -107,7 +115,35 @@ def estimate(
     say = say or (lambda text: None)
     wish = Wish.of(budget, steps, epochs, settings)
     pack, complete, build = prepare(data, model, wish, config, None, progress, say)
-    return training.estimate(complete, pack, build, say)
+    cost: dict[str, Any] = _processes().tell(lambda: training.estimate(complete, pack, build, say))
+    return cost
+
+
+def _processes() -> Processes:
+    from limner.processes import Processes
+
+    return Processes.join()
+
+
+def _begun(out: str | Path | None, extend: str | float | None) -> str | None:
+    """The run to go on with; None where it has still to begin."""
+    path = Path(out) if out is not None else open("latest").path
+    if (path / CONFIG).exists():
+        return str(path)
+    if extend is not None:
+        raise UserError(f"{path} is not a run folder: there is nothing to extend")
+    return None
+
+
+def _config_of(folder: RunFolder) -> Config:
+    """The config of a run whose folder only the first process may see."""
+    from limner.config import from_dict, to_dict
+    from limner.families import typing
+
+    processes = _processes()
+    if processes.world == 1:
+        return folder.config
+    return from_dict(processes.tell(lambda: to_dict(folder.config)), typing)
 
 
 def _go_on(
@@ -120,15 +156,24 @@ def _go_on(
 ) -> Run:
     """Resume or extend. What is asked for beside that must be what the run was begun with."""
     from limner import training
-    from limner.families import build
+    from limner.config import dumps, override
+    from limner.families import build, typing
 
-    config, say = folder.config, how["say"]
+    config, say, processes = _config_of(folder), how["say"], _processes()
     pack = pack_of_run(config, how["progress"])
     _refuse_changes(config, data, model, wish, len(pack.train))
+    changes = {key: value for key, value in wish.assignments(config, len(pack.train)).items() if key in HARMLESS}
+    if changes:
+        config = override(config, changes, typing)
+        storage.write_file(folder / CONFIG, dumps(config))
+    status = processes.tell(lambda: folder.status)
     if extend is not None:
-        config = training.extend(folder, **_more(extend))
-    elif folder.status.get("state") == "finished":
-        say(f"{folder.path} is finished ({folder.status.get('reason')}): --extend 10m would go on")
+        more = _more(extend)
+        if processes.first:
+            training.extend(folder, **more)
+        config = _config_of(folder)
+    elif status.get("state") == "finished":
+        say(f"{folder.path} is finished ({status.get('reason')}): --extend 10m would go on")
         return Run(folder)
     return _run(folder, config, pack, build, how)
 
@@ -148,7 +193,7 @@ def _refuse_changes(config: Config, data: str | Path | None, model: str | None, 
     if wish.unconditional and config.spec.attributes:
         other.append("labels none")
     for key, value in wish.assignments(config, pictures).items():
-        if value is not None and override(config, {key: value}, typing) != config:
+        if key not in HARMLESS and value is not None and override(config, {key: value}, typing) != config:
             other.append(f"{key.removeprefix('train.')} {value}")
     if other:
         raise UserError(f"--resume goes on as the run was begun, not with {', '.join(other)}: leave that away")
@@ -168,19 +213,21 @@ def _run(folder: RunFolder, config: Config, pack: Pack, build: Build, how: dict[
     from limner import own, training
 
     observers = (_KeepsCode(config.family),) if own.is_own(config.family) else ()
+    first = _processes().first
     try:
         training.train(
             config,
             pack,
             folder,
             build,
-            score=_scorer(pack),
+            score=_scorer(pack) if first else None,
             observers=observers,
             quiet=how["quiet"],
             tensorboard=how["tensorboard"],
         )
     finally:
-        _remove_if_empty(folder.path)  # where nothing came of it
+        if first:
+            _remove_if_empty(folder.path)  # where nothing came of it
     return Run(folder)
 
 
