@@ -58,7 +58,10 @@ class Augment(Options):
 
 
 class Training(Options):
-    """How a generator is trained. What is "auto" or 0 is measured at the first start and then written here."""
+    """How a generator is trained. What is "auto" or 0 is measured at the first start and then written here.
+
+    `balance` evens out how often classes come: in proportion to the square root of their size, or equally.
+    """
 
     seed: int = 0
     batch: Count = 0
@@ -75,6 +78,7 @@ class Training(Options):
     clip: Size = 0.0
     average: Annotated[float, Meta(ge=0, lt=0.28)] = 0.05
     augment: Augment = Augment()
+    balance: Literal["sqrt", "full"] | None = None
     checkpoint_every: Count = 0
     grid_every: Count = 0
     keep: Positive = 2

@@ -88,6 +88,9 @@ def data_options(held: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--classes", metavar="A,B", help="Only these classes."),
         click.option("--split", metavar="NAME", help="Only this part of the set: train, test, ..."),
         click.option("--limit", type=POSITIVE, metavar="N", help="At most so many pictures."),
+        click.option(
+            "--longtail", type=float, metavar="F", help="Fewer and fewer of each class: the first has F times the last."
+        ),
         click.option("--depth", type=click.Choice(["8", "16"]), help="16 keeps 16-bit grey."),
         click.option("--channels", type=click.Choice(["auto", "1", "3", "4"]), help="1 makes them grey."),
     ]

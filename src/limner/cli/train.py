@@ -25,6 +25,7 @@ from limner.errors import UserError
 )
 @data_options
 @click.option("--batch", type=Number(), help="Pictures a step.")
+@click.option("--balance", type=click.Choice(["none", "sqrt", "full"]), help="How far classes are evened out.")
 @click.option("--seed", type=COUNT, metavar="N", help="Of everything random.")
 @click.option("--precision", type=click.Choice(["auto", "float32", "bfloat16", "float64"]), help="auto measures.")
 @click.option("--device", metavar="NAME", help="auto, cpu, cuda or mps.")

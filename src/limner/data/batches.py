@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from limner.config import Augment
 from limner.data.augment import augmented
+from limner.data.balance import Balanced, no_classes
 from limner.data.packed import Pack
 from limner.data.permutation import order
 from limner.data.pixels import to_float
@@ -20,19 +22,91 @@ _AHEAD = 4096  # positions whose order is worked out at once
 
 
 class RawBatch(NamedTuple):
-    """pictures: float32 (b, C, H, W) in [-1, 1]; labels: int64 (b,) or None; index: int64 (b,), rows of the pack."""
+    """What `Drawn` is, as tensors; pictures: float32 (b, C, H, W) in [-1, 1]."""
 
     pictures: Tensor
     labels: Tensor | None
     index: Tensor  # type: ignore[assignment]  # as a name it is worth more than tuple.index
+    epoch: Tensor
+
+
+class Drawn(NamedTuple):
+    """pixels: (b, H, W, C), uint8 or uint16; labels: int64 (b,) or (b, columns), or None.
+
+    index, epoch: int64 (b,), which picture of the set each is and how often it was shown before.
+    """
+
+    pixels: np.ndarray
+    labels: np.ndarray | None
+    index: np.ndarray  # type: ignore[assignment]
+    epoch: np.ndarray
+
+
+class Part(Protocol):
+    """Training pictures in an endless order that is a pure function of a seed."""
+
+    def draw(self, start: int, count: int) -> Drawn:
+        """The pictures at positions `start` to `start + count - 1`."""
+        ...
+
+
+class PackedPart:
+    """The pictures `indices` of a pack: a new random order in every epoch, or classes as often as `balance` says.
+
+    columns: which labels to hand out, (b, columns); None for the classes alone, (b,).
+    """
+
+    def __init__(
+        self,
+        pack: Pack,
+        indices: np.ndarray,
+        key: int,
+        columns: Sequence[str] | None = None,
+        balance: str | None = None,
+    ) -> None:
+        self.pack, self.indices, self.columns = pack, np.asarray(indices), columns
+        if not len(self.indices):
+            raise UserError(f"no pictures to draw from in {str(pack.path)!r}")
+        self._key = key
+        self._balanced: Balanced | None = None
+        if balance is not None:
+            codes = pack.labels(self.indices)
+            if codes is None:
+                raise no_classes("--balance", balance)
+            self._balanced = Balanced(codes, balance, key)
+        self._start, self._ahead = 0, np.empty((2, 0), np.int64)
+
+    def draw(self, start: int, count: int) -> Drawn:
+        """See `Part.draw`."""
+        places, epoch = self._order(start, count)
+        rows = self.indices[places]
+        return Drawn(self.pack.read(rows), self._labels(rows), rows, epoch)
+
+    def _labels(self, rows: np.ndarray) -> np.ndarray | None:
+        if self.columns is None:
+            return self.pack.labels(rows)
+        found = [self.pack.labels(rows, column) for column in self.columns]
+        return np.stack(found, axis=1) if found else None  # type: ignore[arg-type]  # columns that are there
+
+    def _order(self, start: int, count: int) -> np.ndarray:
+        """(2, count): which of `indices`, and how often it was shown before; worked out for many positions at once."""
+        if start < self._start or start + count > self._start + self._ahead.shape[1]:
+            positions, n = np.arange(start, start + max(_AHEAD, 4 * count)), len(self.indices)
+            balanced = self._balanced
+            found = balanced.order(positions) if balanced else (order(positions, n, self._key), positions // n)
+            self._start, self._ahead = start, np.stack(found)
+        return self._ahead[:, start - self._start : start - self._start + count]
 
 
 class Batches:
-    """Endless batches over the pictures `indices` of a pack.
+    """Endless batches of training pictures.
 
     Every epoch is a new random order in which each picture comes exactly once; epochs follow each other without a gap,
     so a batch may straddle two, and a set smaller than a batch works. Batch number `step * turns + turn` is drawn for
     all `world` processes; each takes its own contiguous slice.
+
+    Args:
+        pack, indices: where the pictures come from. columns, balance: as in `PackedPart`.
 
     Raises UserError for no pictures, and for a batch that `world` does not divide.
     """
@@ -47,34 +121,21 @@ class Batches:
         rank: int = 0,
         world: int = 1,
         turns: int = 1,
+        columns: Sequence[str] | None = None,
+        balance: str | None = None,
     ) -> None:
-        self.pack, self.indices = pack, np.asarray(indices)
         self.batch, self.seed, self.turns = batch, seed, turns
         self.augment = augment or Augment()
-        if not len(self.indices):
-            raise UserError(f"no pictures to draw from in {str(pack.path)!r}")
         if batch < 1 or batch % world:
             raise UserError(f"a batch of {batch} cannot be shared by {world} processes: give a multiple of {world}")
+        self.part: Part = PackedPart(pack, indices, seed_of(seed, "order"), columns, balance)
         self.share = batch // world
         self.first = rank * self.share
-        self._key = seed_of(seed, "order")
-        self._ahead: tuple[int, np.ndarray] = (-1, np.empty(0, np.int64))
 
     def at(self, step: int, turn: int = 0) -> RawBatch:
         """The batch of a step's turn (0 <= turn < turns)."""
-        rows = self.indices[self._positions((step * self.turns + turn) * self.batch + self.first)]
-        pictures = to_float(self.pack.read(rows))
+        pixels, labels, index, epoch = self.part.draw((step * self.turns + turn) * self.batch + self.first, self.share)
         draws = TurnDraws((self.seed, step, "augment", turn), self.batch, self.first, self.share)
-        pictures = augmented(pictures, self.augment, draws)
-        labels = self.pack.labels(rows)
-        return RawBatch(pictures, None if labels is None else torch.from_numpy(labels), torch.from_numpy(rows))
-
-    def _positions(self, start: int) -> np.ndarray:
-        """Which of `indices` this process sees from position `start` on."""
-        known, found = self._ahead
-        if known < 0 or start < known or start + self.share > known + len(found):
-            length = max(_AHEAD, 4 * self.batch)
-            found = order(np.arange(start, start + length), len(self.indices), self._key)
-            self._ahead = (start, found)
-            known = start
-        return found[start - known : start - known + self.share]
+        pictures = augmented(to_float(pixels), self.augment, draws)
+        numbers = None if labels is None else torch.from_numpy(labels)
+        return RawBatch(pictures, numbers, torch.from_numpy(index), torch.from_numpy(epoch))

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from limner.data import columns, duplicates, report, split
+from limner.data.balance import long_tail, no_classes
 from limner.data.columns import LabelColumn
 from limner.data.options import DataOptions
 from limner.data.packed import FORMAT, MANIFEST, Manifest, content_id
@@ -59,7 +60,13 @@ def finish(
     labels = {name: LabelColumn(column.codes[good], column.values) for name, column in labels.items()}
     class_column = columns.class_column(source, options)
     table, caption_column = _captioned(table, source, options)
+    tail = None
+    if options.longtail is not None:
+        if class_column is None:
+            raise no_classes("--longtail", f"{options.longtail:g}")
+        divided, tail = _long_tailed(divided, labels[class_column], table, options)
     values = _report(source, plan, kept, labels, class_column, table, caption_column, twice, divided, set_aside)
+    values["longtail"] = tail
     if not plan.preview:
         values["pack"], values["bytes"] = str(final), len(rows) * plan.row_bytes
         _write(staging, values, plan, good, labels, table, divided, class_column, caption_column, key, work)
@@ -100,6 +107,19 @@ def _parts(table: pa.Table) -> np.ndarray:
     for name, code in ((TEST, split.PART_TEST), (VALIDATION, split.PART_VALIDATION)):
         parts[pc.fill_null(pc.equal(table[SPLIT], name), False).to_numpy()] = code
     return parts
+
+
+def _long_tailed(
+    divided: split.Split, column: LabelColumn, table: pa.Table, options: DataOptions
+) -> tuple[split.Split, dict[str, Any]]:
+    """The division with fewer training pictures, and what became of each class."""
+    assert options.longtail is not None
+    codes, train = column.codes[divided.train], divided.train
+    names = (str(name) for name in table[FILE].take(pa.array(train)).to_pylist())
+    stays, cuts = long_tail(codes, names, len(column.values), options.longtail, options.seed)
+    kept = _counts(LabelColumn(codes[stays], column.values))
+    tail = {"factor": options.longtail, "of": len(train), "classes": kept, "cuts": cuts.tolist()}
+    return divided._replace(train=train[stays]), tail
 
 
 def _captioned(table: pa.Table, source: Source, options: DataOptions) -> tuple[pa.Table, str | None]:

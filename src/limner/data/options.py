@@ -27,7 +27,9 @@ class DataOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     classes   keep only pictures of these classes.
     split     keep only this named part (train, test, ...); a held-out part is then cut from it.
     limit     at most so many pictures: the number drawn for built-in sets, a seeded choice elsewhere.
-    seed      for built-in sets and for `limit`.
+    seed      for built-in sets, for `limit` and for `longtail`.
+    longtail  keep so many training pictures of each class that the first has this many times as many as the last,
+              falling exponentially between them; which ones is decided by their names and `seed`.
     """
 
     size: int | tuple[int, int] | None = None
@@ -41,6 +43,7 @@ class DataOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     split: str | None = None
     limit: int | None = None
     seed: int = 0
+    longtail: float | None = None
 
     def __post_init__(self) -> None:
         if self.size is not None:
@@ -61,6 +64,8 @@ class DataOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             raise UserError(f"alpha 'keep' needs a fourth channel, but channels is {self.channels}: leave it at auto")
         if self.limit is not None and self.limit < 1:
             raise UserError(f"impossible limit {self.limit}: give at least 1 picture")
+        if self.longtail is not None and not 1 <= self.longtail <= 1e6:
+            raise UserError(f"impossible longtail {self.longtail:g}: give a factor of at least 1, such as 100")
 
     @property
     def height_width(self) -> tuple[int, int] | None:

@@ -29,6 +29,7 @@ from limner.errors import UserError
 from limner.storage import write_file
 
 PEEKS, CLUSTER = 64, 8
+_DEFAULT = DataOptions()
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,9 @@ def _ready_made(data: str | Path, options: DataOptions) -> Pack | None:
 
 def _key(found: Found, options: DataOptions) -> str:
     """Equal for an unchanged source and equal options, wherever the source lies."""
-    return stamp_of(f"{FORMAT} {found.name} {found.stamp}", msgspec.json.encode(options))
+    # Only what differs from the default, so that an option added later leaves the packs of today valid.
+    said = {name: value for name, value in msgspec.to_builtins(options).items() if value != getattr(_DEFAULT, name)}
+    return stamp_of(f"{FORMAT} {found.name} {found.stamp}", msgspec.json.encode(said, order="sorted"))
 
 
 def _wanted(found: Found, options: DataOptions, key: str) -> Wanted:

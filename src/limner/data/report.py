@@ -44,6 +44,9 @@ class Report:
         lines.extend(f"    {sample!r}" for sample in v["caption_samples"])
         row("duplicates", f"{v['duplicates']['exact']:,} exact, {v['duplicates']['near']:,} near")
         row("pictures", v["resizing"]["words"])
+        if tail := v.get("longtail"):
+            kept = ", ".join(f"{name} ({count:,})" for name, count in tail["classes"].items())
+            row("long tail", f"{sum(tail['classes'].values()):,} of {tail['of']:,} to train on: {kept}")
         parts = v["parts"]
         row("parts", ", ".join(f"{parts[name]:,} {words}" for name, words in _PARTS if parts[name]))
         aside = v["set_aside"]

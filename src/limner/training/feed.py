@@ -50,8 +50,8 @@ class Feed:
         key = (step, turn, turns)
         if self._held is None or self._held[0] != key:
             raw = self._source(turns).at(step, turn)
-            indices = raw.index.numpy()
-            self._held = (key, (raw.pictures, self._labels(indices), raw.index))
+            labels = None if raw.labels is None else raw.labels.to(self.engine.device)
+            self._held = (key, (raw.pictures, labels, raw.index))
         pictures, labels, index = self._held[1]
         return pictures, labels, index
 
@@ -67,6 +67,8 @@ class Feed:
                 rank=processes.rank,
                 world=processes.world,
                 turns=turns,
+                columns=[attribute.name for attribute in self.spec.attributes],
+                balance=self.train.balance,
             )
         return self._batches[turns]
 

@@ -37,6 +37,7 @@ def prepare(
     """The pack, the complete config and how its generator is built."""
     from limner.api import Situation, Spec
     from limner.config import override
+    from limner.data.balance import no_classes
     from limner.devices import pick_device
     from limner.families import build, family, typing
     from limner.recipes import configure, recommend
@@ -62,6 +63,8 @@ def prepare(
         complete = configure(chosen, Situation(spec, len(pack.train), wish.train.get("budget")))
     complete = override(complete, wish.assignments(complete, len(pack.train)), typing)
     complete = _with_an_end(complete, say)
+    if complete.train.balance is not None and not pack.classes:
+        raise no_classes("--balance", complete.train.balance)
     complete = _with_data(complete, data, pack, options)
     family(complete.family).check(complete.model, spec)
     return (pack, complete, build) if start is None else (pack, *_starting_from(start, complete, build, say))

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 DEFAULT_BUDGET = 600.0
 """Seconds of a training whose length nobody said."""
 
-_DATA = ("size", "crop", "alpha", "channels", "depth", "labels", "captions", "classes", "split", "limit")
-_TRAIN = ("seed", "batch", "precision", "device", "compile", "keep")
+_READING = ("size", "crop", "alpha", "channels", "depth", "labels", "captions", "classes", "split", "limit")
+_DATA = (*_READING, "longtail")
+_TRAIN = ("seed", "batch", "precision", "device", "compile", "keep", "balance")
 _LENGTHS = ("budget", "steps", "epochs")
 
 
