@@ -19,6 +19,7 @@ def test_ranks_see_their_slice_of_the_global_batch() -> None:
     parts = [TurnDraws((0, 5, "d", 0), 12, first, 4).normal("z", 3) for first in (0, 4, 8)]
     assert torch.equal(whole, torch.cat(parts))
     assert torch.equal(TurnDraws((0, 5, "d", 0), 12).rows(4, 2).normal("z", 3), whole[4:6])
+    assert torch.equal(TurnDraws((0, 5, "d", 0), 12, 4, 8).rows(1, 2, 4).rows(1, 1).normal("z", 3), whole[9:10])
 
 
 @pytest.mark.parametrize("draws", [TurnDraws((0, 1), 4), PictureDraws(0, range(4))])

@@ -66,7 +66,7 @@ ARROWS: dict[str, set[str]] = {
     | INOUT
     | {"api", "families", "recipes", "studies", "training", "tasks", "evaluation", "serving", "export", "own", "check"},
     # the command line parses and prints
-    "cli": {"errors", "config", "verbs"},
+    "cli": {"errors", "config", "launch", "verbs"},
     "__main__": {"cli"},
     "__init__": {"errors", "verbs", "pictures"},
 }

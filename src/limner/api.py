@@ -79,17 +79,23 @@ class Batch:
         return self.pictures.shape[0]
 
     def split(self, parts: int) -> list[Batch]:
-        """The batch in `parts` equal pieces, each with its own rows of the draws."""
+        """The batch in `parts` equal pieces, each with its own rows of the draws.
+
+        Piece k has every `parts`-th picture from k on, so that each picture is in the same piece of the global batch
+        however many processes share it.
+        """
         assert self.size % parts == 0, "a batch is split into equal pieces"
-        step = self.size // parts
 
         def rows(value: Any, first: int) -> Any:
-            return value[first : first + step] if isinstance(value, Tensor | list) else value
+            return value[first::parts] if isinstance(value, Tensor | list) else value
 
         names = [f.name for f in fields(self) if f.name != "draws"]
         return [
-            Batch(self.draws.rows(first, step), **{name: rows(getattr(self, name), first) for name in names})
-            for first in range(0, self.size, step)
+            Batch(
+                self.draws.rows(first, self.size // parts, parts),
+                **{name: rows(getattr(self, name), first) for name in names},
+            )
+            for first in range(parts)
         ]
 
 

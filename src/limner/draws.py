@@ -46,8 +46,8 @@ class Draws(ABC):
         """The same pictures' numbers in a name space of their own, for a part that draws repeatedly."""
 
     @abstractmethod
-    def rows(self, first: int, size: int) -> Draws:
-        """The numbers of `size` of these pictures, from the `first` on."""
+    def rows(self, first: int, size: int, step: int = 1) -> Draws:
+        """The numbers of `size` of these pictures, from the `first` on, every `step`-th."""
 
     def normal(self, name: str, *shape: int) -> Tensor:
         """Standard normal numbers, (size, *shape)."""
@@ -74,6 +74,7 @@ class TurnDraws(Draws):
         batch: pictures in the global batch, over all processes.
         first: this process's first picture in it.
         size: this process's number of pictures.
+        step: from one of its pictures to the next.
     """
 
     def __init__(
@@ -84,25 +85,28 @@ class TurnDraws(Draws):
         size: int | None = None,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
+        step: int = 1,
     ) -> None:
-        self.key, self.batch, self.first = tuple(key), batch, first
+        self.key, self.batch, self.first, self.step = tuple(key), batch, first, step
         self.size = batch if size is None else size
         self.device, self.dtype = torch.device(device), dtype
 
     def _draw(self, name: str, shape: tuple[int, ...], fill: _Fill) -> Tensor:
-        return fill((self.batch, *shape), _generator(*self.key, name))[self.first : self.first + self.size]
+        rows = slice(self.first, self.first + self.size * self.step, self.step)
+        return fill((self.batch, *shape), _generator(*self.key, name))[rows]
 
     def shared(self, name: str, *shape: int) -> Tensor:
         """Uniform numbers that all pictures and processes share, of exactly `shape`."""
         return self._place(torch.rand(shape, generator=_generator(*self.key, name)))
 
-    def rows(self, first: int, size: int) -> TurnDraws:
+    def rows(self, first: int, size: int, step: int = 1) -> TurnDraws:
         """See `Draws.rows`."""
-        return TurnDraws(self.key, self.batch, self.first + first, size, self.device, self.dtype)
+        begin = self.first + first * self.step
+        return TurnDraws(self.key, self.batch, begin, size, self.device, self.dtype, step * self.step)
 
     def named(self, name: str) -> TurnDraws:
         """See `Draws.named`."""
-        return TurnDraws((*self.key, name), self.batch, self.first, self.size, self.device, self.dtype)
+        return TurnDraws((*self.key, name), self.batch, self.first, self.size, self.device, self.dtype, self.step)
 
 
 class PictureDraws(Draws):
@@ -123,9 +127,10 @@ class PictureDraws(Draws):
     def _draw(self, name: str, shape: tuple[int, ...], fill: _Fill) -> Tensor:
         return torch.stack([fill(shape, _generator(self.seed, i, *self.space, name)) for i in self.indices])
 
-    def rows(self, first: int, size: int) -> PictureDraws:
+    def rows(self, first: int, size: int, step: int = 1) -> PictureDraws:
         """See `Draws.rows`."""
-        return PictureDraws(self.seed, self.indices[first : first + size], self.device, self.dtype, self.space)
+        chosen = self.indices[first : first + size * step : step]
+        return PictureDraws(self.seed, chosen, self.device, self.dtype, self.space)
 
     def named(self, name: str) -> PictureDraws:
         """See `Draws.named`."""

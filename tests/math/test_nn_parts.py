@@ -9,6 +9,7 @@ from limner.nn.attention import SelfAttention
 from limner.nn.dropout import Dropout
 from limner.nn.embed import LabelEmbedding, LabelMemory, drop_labels, sinusoid
 from limner.nn.norm import BatchNorm, groups, norm
+from limner.processes import sharing
 
 
 def features(*shape, seed=0, dtype=torch.float64):
@@ -47,6 +48,18 @@ def test_no_norm_is_no_norm():
     assert torch.equal(norm("none", 8)(x), x)
 
 
+class Played:
+    """Stands for two processes: adds to each sum what the other one is known to send."""
+
+    world = 2
+
+    def __init__(self, others):
+        self.others = others
+
+    def total(self, own):
+        return own + self.others.pop(0)
+
+
 def test_batch_norm_over_processes_is_that_of_the_whole_batch():
     """Two halves whose sums are exchanged: results, gradients and running statistics of one process."""
     x = features(8, 6, 3, 3).requires_grad_()
@@ -74,8 +87,8 @@ def test_batch_norm_over_processes_is_that_of_the_whole_batch():
         other = sums[1 - mine]
         count = torch.tensor([36.0], dtype=torch.float64)
         remaining = [torch.cat([other[0], count]), other[1]]
-        half.reduce = lambda own, remaining=remaining: own + remaining.pop(0)
-        outputs.append(half(parts[mine]))
+        with sharing(Played(remaining)):
+            outputs.append(half(parts[mine]))
     joined = torch.cat(outputs)
     assert torch.allclose(joined, expected)
     assert torch.allclose(torch.autograd.grad((joined * target).sum(), x)[0], gradient)

@@ -24,6 +24,8 @@ def data(terminal: Terminal, data: str, out: str | None, **options: Any) -> None
 
     if options["labels"] == "none":
         options["labels"] = None
+    if out is None and terminal.mute:
+        return
     if out is None:
         report = verbs.scan(data, terminal.progress, **options)
         terminal.result(report.to_dict(), report.text())

@@ -16,6 +16,7 @@ import click
 
 from limner.cli.terminal import Terminal
 from limner.errors import UserError, unknown
+from limner.launch import launch
 
 COMMON = {
     "json": "Give the result as one JSON object.",
@@ -111,7 +112,7 @@ class Verbs(click.Group):
 def run(command: click.Command, arguments: Sequence[str] | None = None) -> int:
     """Run a command line; prints at most one line about an error. Returns the exit code."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    terminal = Terminal()
+    terminal = Terminal(mute=not launch().first)
     try:
         code = command.main(arguments, prog_name="limn", standalone_mode=False, obj=terminal)
         return code if isinstance(code, int) else 0
@@ -135,6 +136,9 @@ def run(command: click.Command, arguments: Sequence[str] | None = None) -> int:
 
 
 def _fail(terminal: Terminal, message: str, code: int, start: str = "limn: error: ") -> int:
+    place = launch()
+    if not place.first:
+        start = f"limn: process {place.rank} of {place.world}: " + start.removeprefix("limn: ")
     terminal.clear()
     if terminal.debug:
         traceback.print_exc()

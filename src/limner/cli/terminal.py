@@ -18,16 +18,20 @@ class Terminal:
 
     Attributes:
         json: the result is one JSON object. quiet: no progress and no remarks. debug: errors come with a traceback.
+        mute: another process of the same job speaks.
     """
 
-    def __init__(self) -> None:
-        self.json = self.quiet = self.debug = False
+    def __init__(self, mute: bool = False) -> None:
+        self.json = self.debug = False
+        self.quiet = self.mute = mute
         self._live = False
         self._task = ""
         self._last = 0.0
 
     def result(self, values: Any, text: str) -> None:
         """The outcome of the command: `values` with --json, else `text`."""
+        if self.mute:
+            return
         self.clear()
         shown = json.dumps(_plain(values), indent=2, ensure_ascii=False, default=str) if self.json else text
         sys.stdout.write(shown.rstrip("\n") + "\n")

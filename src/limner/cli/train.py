@@ -71,6 +71,8 @@ def train(
         terminal.result(cost, _cost(cost))
         return
     run = verbs.train(data, model, resume=resume, extend=extend, quiet=terminal.quiet, **settings, **watch)
+    if terminal.mute:
+        return
     terminal.clear()
     status = run.status
     took = in_words(status["seconds"])

@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
+from limner.crew import Crew
 from limner.data import plan as planning
 from limner.data.cache import cache_folder, check_space, locked, make_folder, put_in_place, sync_folder
 from limner.data.columns import LabelColumn, label_columns
@@ -49,11 +50,13 @@ def pack(
     out: str | Path | None = None,
     progress: Progress | None = None,
     workers: int | None = None,
+    crew: Crew | None = None,
 ) -> Pack:
     """The set as a pack: from the cache (or `out`) where it is there already, else scanned and decoded once.
 
-    `progress(done, total, what)` is called as it goes; `workers` processes decode, by default one a core. A run that
-    was killed is taken up where it stopped. Raises UserError for what is no set of pictures, or needs a size.
+    `progress(done, total, what)` is called as it goes; `workers` processes decode, by default one a core; a `crew`
+    that this process leads helps (`limner.data.pool`). A run that was killed is taken up where it stopped. Raises
+    UserError for what is no set of pictures, or needs a size.
     """
     options = options or DataOptions()
     if (ready := _ready_made(data, options)) is not None:
@@ -67,7 +70,7 @@ def pack(
     with locked(final):
         if (there := _reusable(final, key)) is not None:
             return there
-        _ingest(_wanted(found, options, key), final, progress, workers, preview=False)
+        _ingest(_wanted(found, options, key), final, progress, workers, preview=False, crew=crew)
     return open_pack(final)
 
 
@@ -141,7 +144,14 @@ def _reusable(final: Path, key: str) -> Pack | None:
         return None  # damaged, or of another version: made anew
 
 
-def _ingest(wanted: Wanted, final: Path, progress: Progress | None, workers: int | None, preview: bool) -> Report:
+def _ingest(
+    wanted: Wanted,
+    final: Path,
+    progress: Progress | None,
+    workers: int | None,
+    preview: bool,
+    crew: Crew | None = None,
+) -> Report:
     """Decodes under a plan; where a picture breaks it, widens it and starts again."""
     wanted = replace(wanted, source=prepared(wanted.source))
     reader = open_reader(wanted.source.kind, wanted.source.settings, wanted.source.places)
@@ -156,7 +166,7 @@ def _ingest(wanted: Wanted, final: Path, progress: Progress | None, workers: int
         staging = _stage(wanted, plan, final)
         if not is_pack(staging):  # stopped between its manifest and its place, it needs but the last step
             try:
-                run_parts(staging, _seconds(samples, plan, len(wanted.rows)), workers, progress)
+                run_parts(staging, _seconds(samples, plan, len(wanted.rows)), workers, progress, crew)
             except BreachFound as breach:
                 shutil.rmtree(staging)
                 peeks.extend(_peek_row(reader, wanted.rows[breach.row]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import subprocess
@@ -11,10 +12,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+import numpy as np
 
+from limner.crew import Crew
 from limner.data.part import PartNote, part_files, part_is_done
-from limner.data.worker import Parts, read_job
+from limner.data.worker import Job, Parts, read_job
 from limner.errors import UserError
+from limner.launch import launch
 
 Progress = Callable[[int, int, str], None]
 WORTH_PROCESSES = 1.0  # seconds of work below which starting processes does not pay
@@ -34,18 +38,25 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def run_parts(staging: Path, seconds: float, workers: int | None, progress: Progress | None) -> None:
+def run_parts(
+    staging: Path, seconds: float, workers: int | None, progress: Progress | None, crew: Crew | None = None
+) -> None:
     """Decodes every part that is not done. `seconds`: what all of it is expected to take.
+
+    Args:
+        crew: who helps, with `help_with_parts` as its work "parts".
 
     Raises BreachFound as soon as one is met, UserError when the disk is full.
     """
     job = read_job(staging)
     edges, total = job.edges, job.edges[-1]
-    todo = [
-        number
-        for number in range(len(edges) - 1)
-        if not part_is_done(staging, number, edges[number], edges[number + 1] - edges[number], job.plan)
-    ]
+    todo = _not_done(staging, job)
+    if crew is not None and crew.processes.world > 1 and len(todo) > 1 and seconds >= WORTH_PROCESSES:
+        world = crew.processes.world
+        orders = (msgspec.json.encode({"staging": str(staging), "parts": todo[rank::world]}) for rank in range(world))
+        for _ in crew.spread("parts", (np.frombuffer(order, np.uint8) for order in orders)):
+            pass
+        todo = _not_done(staging, job)  # what another process could not do is done here
     done = total - sum(edges[n + 1] - edges[n] for n in todo)
 
     def finished(number: int) -> None:
@@ -63,6 +74,29 @@ def run_parts(staging: Path, seconds: float, workers: int | None, progress: Prog
         _run_here(staging, todo, finished)
     else:
         _run_there(staging, todo, count, finished)
+
+
+def help_with_parts(order: np.ndarray) -> np.ndarray:
+    """Decode the parts that another process has named, as far as that can be done here."""
+    asked = msgspec.json.decode(order.tobytes())
+    staging, todo = Path(asked["staging"]), list(asked["parts"])
+    if (staging / "job.json").exists():  # else this machine does not see that disk
+        with contextlib.suppress(OSError, UserError):  # whoever leads does what is left, and says what is wrong
+            count = min(max(1, cores() // launch().local_world), len(todo))
+            if count <= 1:
+                _run_here(staging, todo, lambda number: None)
+            else:
+                _run_there(staging, todo, count, lambda number: None)
+    return np.empty(0)
+
+
+def _not_done(staging: Path, job: Job) -> list[int]:
+    edges = job.edges
+    return [
+        number
+        for number in range(len(edges) - 1)
+        if not part_is_done(staging, number, edges[number], edges[number + 1] - edges[number], job.plan)
+    ]
 
 
 def _run_here(staging: Path, todo: list[int], finished: Callable[[int], None]) -> None:
@@ -106,8 +140,8 @@ class _Worker:
 
     def __init__(self, staging: Path, number: int) -> None:
         self.staging = staging
-        self.place = staging / f"worker-{number}.at"
-        self.errors = staging / f"worker-{number}.log"
+        name = f"worker-{launch().rank}-{number}"
+        self.place, self.errors = staging / f"{name}.at", staging / f"{name}.log"
         self.process: subprocess.Popen[bytes] | None = None
         self.stopping = False
 

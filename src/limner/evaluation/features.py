@@ -13,6 +13,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from limner.crew import Crew
 from limner.data.pixels import to_float
 from limner.data.resize import resize
 from limner.errors import UserError
@@ -66,6 +67,30 @@ class Features(ABC):
         logits -= logits.max(1, keepdims=True)
         odds = np.exp(logits)
         return odds / odds.sum(1, keepdims=True)
+
+
+class Shared(Features):
+    """A feature network whose work the processes of a crew share; its works must have `network.extract` as "features".
+
+    Blocks go through the network as they would in one process, so that the features are the same to the bit.
+    """
+
+    def __init__(self, network: Features, crew: Crew) -> None:
+        self.network, self.crew, self.batch = network, crew, network.batch
+        self.name, self.hash, self.dimension = network.name, network.hash, network.dimension
+        self.resizer, self.heads = network.resizer, network.heads
+
+    def extract(self, pictures: np.ndarray | Iterable[np.ndarray]) -> np.ndarray:
+        """See `Features.extract`; for the process that leads."""
+        blocks = [pictures] if isinstance(pictures, np.ndarray) else pictures
+        out = list(self.crew.spread("features", (part for block in blocks for part in self._split(block))))
+        return np.concatenate(out) if out else np.empty((0, self.dimension), np.float32)
+
+    def _prepare(self, x: np.ndarray) -> Tensor:
+        return self.network._prepare(x)
+
+    def _forward(self, x: Tensor) -> Tensor:
+        return self.network._forward(x)
 
 
 class Shipped(Features):

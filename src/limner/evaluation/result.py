@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -120,6 +121,14 @@ class Result:
     classes: str | None
     nearest: Nearest | None
     notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, said: Mapping[str, Any]) -> Result:
+        """A result from what `to_dict` gave, without the nearest pictures."""
+        keys = [field.name for field in dataclasses.fields(Measure)]
+        measures = {name: Measure(**{key: said[name][key] for key in keys}) for name in MEANINGS if name in said}
+        classes = said["is"]["classes"] if "is" in said else None
+        return cls(said["protocol"], said["protocol_detail"], said["n"], measures, classes, None, tuple(said["notes"]))
 
     def __getitem__(self, name: str) -> Measure:
         return self.measures[name]

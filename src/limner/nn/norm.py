@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from limner.processes import Processes, current
 
 NormName = Literal["group", "layer", "rms", "pixel", "batch", "instance", "none"]
 
@@ -50,17 +51,15 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to (B, C, H, W)."""
-        scale = torch.rsqrt(x.float().square().mean(1, keepdim=True) + EPS)  # (B, 1, H, W); squares need the range
+        wide = x if x.dtype == torch.float64 else x.float()  # squares need the range
+        scale = torch.rsqrt(wide.square().mean(1, keepdim=True) + EPS)  # (B, 1, H, W)
         if self.weight is not None:
             scale = scale * self.weight.view(1, -1, 1, 1)
         return x * scale.to(x.dtype)
 
 
 class BatchNorm(nn.Module):
-    """Batch normalisation (1502.03167) whose statistics can be taken over several processes.
-
-    `reduce`, where set, sums a vector over the processes, differentiably; the loop sets it when there are several.
-    """
+    """Batch normalisation (1502.03167), its statistics those of the global batch where processes share one."""
 
     weight: nn.Parameter | None
     bias: nn.Parameter | None
@@ -70,7 +69,6 @@ class BatchNorm(nn.Module):
     def __init__(self, channels: int, affine: bool = True, momentum: float = 0.1) -> None:
         super().__init__()
         self.momentum = momentum
-        self.reduce: Callable[[Tensor], Tensor] | None = None
         self.weight = nn.Parameter(torch.ones(channels)) if affine else None
         self.bias = nn.Parameter(torch.zeros(channels)) if affine else None
         self.register_buffer("running_mean", torch.zeros(channels))
@@ -78,20 +76,21 @@ class BatchNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) or (B, C) to the same shape."""
-        if self.reduce is not None and self.training:
-            return self._over_processes(x, self.reduce)
+        processes = current()
+        if processes.world > 1 and self.training:
+            return self._over(processes, x)
         mean, var = self.running_mean, self.running_var
         return F.batch_norm(x, mean, var, self.weight, self.bias, self.training, self.momentum, EPS)
 
-    def _over_processes(self, x: Tensor, reduce: Callable[[Tensor], Tensor]) -> Tensor:
+    def _over(self, processes: Processes, x: Tensor) -> Tensor:
         wide = x if x.dtype == torch.float64 else x.float()
         dims = [d for d in range(x.dim()) if d != 1]
         count = wide.new_full((1,), x.numel() // x.shape[1])
-        total = reduce(torch.cat([wide.sum(dims), count]))
+        total = processes.total(torch.cat([wide.sum(dims), count]))
         mean = total[:-1] / total[-1]  # (C,)
         shape = (1, -1) + (1,) * (x.dim() - 2)
         centred = wide - mean.view(shape)
-        var = reduce(centred.square().sum(dims)) / total[-1]  # (C,)
+        var = processes.total(centred.square().sum(dims)) / total[-1]  # (C,)
         with torch.no_grad():
             unbiased = var * total[-1] / (total[-1] - 1).clamp_min(1)
             self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)

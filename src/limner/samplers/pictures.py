@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,10 @@ from limner.api import Condition, Generator
 from limner.data.pixels import to_uint8
 from limner.draws import PictureDraws, layers_draw_from
 
+Spread = Callable[[Iterable[np.ndarray]], Iterator[np.ndarray]]
+"""Has orders painted, by one or by many, and gives the pictures in the same order."""
 
-@torch.no_grad()
+
 def generate(
     model: Generator,
     seed: int,
@@ -24,6 +26,7 @@ def generate(
     options: Any = None,
     batch: int = 64,
     chunk: int = 0,
+    spread: Spread | None = None,
 ) -> Iterator[np.ndarray]:
     """Blocks of uint8 pictures (b, H, W, C), in the order of `indices`.
 
@@ -34,22 +37,45 @@ def generate(
         batch: pictures painted at a time.
         chunk: where not 0, every block is painted at exactly this size with each picture at a place of its own, so that
             results are equal to the bit for any `indices` (kernels round differently at different batch sizes).
+        spread: who paints, where it is not this process alone: equal `Painter`s.
     """
-    options = model.Sampling() if options is None else options
-    was_training = model.training
-    model.eval()
-    try:
-        for places in _blocks(indices, batch, chunk):
-            first = indices[places[0]] // chunk * chunk if chunk else 0
-            painted = list(range(first, first + chunk)) if chunk else [indices[p] for p in places]
-            rows = [indices[p] - first for p in places] if chunk else list(range(len(places)))
-            chosen = None
-            if labels is not None:
-                chosen = np.repeat(labels[places[:1]], len(painted), axis=0)  # rows that only fill the chunk
-                chosen[rows] = labels[places]
-            yield to_uint8(_paint(model, seed, painted, chosen, options))[rows]
-    finally:
-        model.train(was_training)
+    blocks = orders(indices, labels, batch, chunk)
+    return map(Painter(model, seed, options, chunk), blocks) if spread is None else spread(blocks)
+
+
+def orders(
+    indices: Sequence[int], labels: np.ndarray | None = None, batch: int = 64, chunk: int = 0
+) -> Iterator[np.ndarray]:
+    """What is painted together, each an order for a `Painter`: (b, 1 + A) int64, a picture's index and its labels."""
+    for places in _blocks(indices, batch, chunk):
+        numbers = np.asarray([indices[place] for place in places], np.int64)[:, None]
+        yield numbers if labels is None else np.concatenate([numbers, labels[places]], axis=1)
+
+
+class Painter:
+    """Paints orders; arguments as for `generate`."""
+
+    def __init__(self, model: Generator, seed: int, options: Any = None, chunk: int = 0) -> None:
+        self.model, self.seed, self.chunk = model, seed, chunk
+        self.options = model.Sampling() if options is None else options
+
+    @torch.no_grad()
+    def __call__(self, order: np.ndarray) -> np.ndarray:
+        """Pictures (b, H, W, C) uint8 of an order (b, 1 + A)."""
+        chunk, asked, labels = self.chunk, order[:, 0], order[:, 1:] if order.shape[1] > 1 else None
+        first = int(asked[0]) // chunk * chunk if chunk else 0
+        painted = list(range(first, first + chunk)) if chunk else asked.tolist()
+        rows = asked - first if chunk else np.arange(len(asked))
+        chosen = None
+        if labels is not None:
+            chosen = np.repeat(labels[:1], len(painted), axis=0)  # rows that only fill the chunk
+            chosen[rows] = labels
+        was_training = self.model.training
+        self.model.eval()
+        try:
+            return to_uint8(_paint(self.model, self.seed, painted, chosen, self.options))[rows]
+        finally:
+            self.model.train(was_training)
 
 
 def _paint(model: Generator, seed: int, indices: list[int], labels: np.ndarray | None, options: Any) -> Tensor:

@@ -6,6 +6,7 @@ import contextlib
 import copy
 import hashlib
 import json
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -13,11 +14,14 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from limner import storage
 from limner.api import Generator, Spec, needs
 from limner.config import Count, Options, Positive, convert, to_dict
+from limner.crew import Crew
 from limner.errors import UserError, unknown
 from limner.pictures import NpzWriter, PictureFolder, Pictures
-from limner.samplers.pictures import generate
+from limner.processes import Processes
+from limner.samplers.pictures import Painter, orders
 
 Progress = Callable[[int, int], None]
 """Called with (pictures done, pictures asked for)."""
@@ -51,16 +55,24 @@ class Request(Options):
 class Sampler:
     """A generator and a request, checked against each other. Nothing is painted before it is asked for.
 
+    Of several processes all paint, and the first one writes. All must call the same methods.
+
     Args:
         origin: what names the generator in every file: recipe, family, run, weights (their SHA-256).
         others: recipes whose pictures can be asked for by label, for the error.
+        processes: those that share the painting.
 
     Raises:
         UserError: an option or a label that this generator does not take.
     """
 
     def __init__(
-        self, model: Generator, request: Request, origin: Mapping[str, Any] | None = None, others: Iterable[str] = ()
+        self,
+        model: Generator,
+        request: Request,
+        origin: Mapping[str, Any] | None = None,
+        others: Iterable[str] = (),
+        processes: Processes | None = None,
     ) -> None:
         self.origin = dict(origin or {})
         given = {key: value for key, value in request.options.items() if value is not None}
@@ -74,6 +86,7 @@ class Sampler:
         self.labels = labels_of(model.spec, request.label, request.n)
         self.model = copy.deepcopy(model).double() if request.precision == "float64" else model
         self.request = request
+        self.crew = Crew(processes or Processes(), {"paint": self._paint})
 
     @property
     def about(self) -> dict[str, Any]:
@@ -89,30 +102,23 @@ class Sampler:
         return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:12]
 
     def blocks(self, indices: Sequence[int]) -> Iterator[Pictures]:
-        """The pictures of these indices, a batch at a time."""
-        spec = self.model.spec
-        batch = self.request.batch or max(1, min(64, _VALUES // (spec.height * spec.width)))
-        labels = None if self.labels is None else self.labels[list(indices)]
-        arrays = generate(self.model, self.request.seed, indices, labels, self.options, batch, self.request.chunk)
-        done = 0
-        while True:
-            with self._precision():  # entered for each block, so that it does not leak into the caller's own work
-                array = next(arrays, None)
-            if array is None:
-                return
-            block = slice(done, done + len(array))
-            rows = None if labels is None else labels[block]
-            yield self._pictures(array, list(indices[block]), rows)
-            done += len(array)
+        """The pictures of these indices, a batch at a time; all processes paint, for the first one."""
+        for order, pixels in self._painted(self._orders(indices), {}):
+            yield self._ordered(order, pixels)
 
     def all(self, progress: Progress | None = None) -> Pictures:
-        """All pictures of the request at once."""
+        """All pictures of the request at once, on every process."""
         found, total = [], self.request.n
-        for block in self.blocks(range(total)):
-            found.append(block.pixels)
-            if progress:
-                progress(sum(map(len, found)), total)
-        return self._pictures(np.concatenate(found), list(range(total)), self.labels)
+        if self.crew.leads:
+            for block in self.blocks(range(total)):
+                found.append(block.pixels)
+                if progress:
+                    progress(sum(map(len, found)), total)
+            self.crew.dismiss()
+        else:
+            self.crew.follow()
+        pixels = self.crew.share(np.concatenate(found) if found else None)
+        return self._pictures(pixels, list(range(total)), self.labels)
 
     def write(
         self,
@@ -121,7 +127,15 @@ class Sampler:
         npz: Path | None = None,
         progress: Progress | None = None,
     ) -> int:
-        """Paint and write block by block; in `folder`, only what is not there yet. Returns how many were painted."""
+        """Paint and write block by block; in `folder`, only what is not there yet. Returns how many were painted.
+
+        What a killed call has painted is not painted again, neither for `folder` nor for `npz`.
+        """
+        if not self.crew.leads:
+            return int(self.crew.follow())
+        return int(self.crew.dismiss(self._write(folder, sheet, npz, progress)))
+
+    def _write(self, folder: Path | None, sheet: Path | None, npz: Path | None, progress: Progress | None) -> int:
         total = self.request.n
         target = PictureFolder(folder, self.about) if folder else None
         shown = min(total, _SHEET) if sheet else 0
@@ -129,11 +143,18 @@ class Sampler:
         if needed is None:
             absent = target.missing(range(total)) if target else []
             needed = sorted({*absent, *range(shown)})
+        asked = list(self._orders(needed))
+        kept = _Kept(npz, {**self.about, "n": total, "blocks": [len(order) for order in asked]}) if npz else None
+        known = kept.known() if kept else {}
+        painted = len(needed) - sum(len(asked[number]) for number in known)
         first: list[Pictures] = []
         with contextlib.ExitStack() as stack:
             archive = stack.enter_context(NpzWriter(npz, total)) if npz else None
             done = total - len(needed)
-            for block in self.blocks(needed):
+            for number, (order, pixels) in enumerate(self._painted(asked, known)):
+                block = self._ordered(order, pixels)
+                if kept and number not in known:
+                    kept.keep(number, pixels)
                 if target:
                     target.write(block)
                 if archive:
@@ -143,13 +164,37 @@ class Sampler:
                 done += len(block)
                 if progress:
                     progress(done, total)
+        if kept:
+            kept.let_go()
         if target:
             target.finish()
         if sheet:
             pixels = np.concatenate([block.pixels for block in first])[:shown]
             labels = None if self.labels is None else self.labels[:shown]
             self._pictures(pixels, list(range(shown)), labels).save_grid(sheet)
-        return len(needed)
+        return painted
+
+    def _orders(self, indices: Sequence[int]) -> Iterator[np.ndarray]:
+        spec = self.model.spec
+        batch = self.request.batch or max(1, min(64, _VALUES // (spec.height * spec.width)))
+        labels = None if self.labels is None else self.labels[list(indices)]
+        return orders(indices, labels, batch, self.request.chunk)
+
+    def _painted(
+        self, asked: Iterable[np.ndarray], known: Mapping[int, Path]
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Orders with their pictures; those whose numbers are known are read instead."""
+        asked = list(asked)
+        fresh = self.crew.spread("paint", (order for number, order in enumerate(asked) if number not in known))
+        for number, order in enumerate(asked):
+            yield order, np.load(known[number], allow_pickle=False) if number in known else next(fresh)
+
+    def _paint(self, order: np.ndarray) -> np.ndarray:
+        with self._precision():  # entered for each block, so that it does not leak into the caller's own work
+            return Painter(self.model, self.request.seed, self.options, self.request.chunk)(order)
+
+    def _ordered(self, order: np.ndarray, pixels: np.ndarray) -> Pictures:
+        return self._pictures(pixels, order[:, 0].tolist(), None if self.labels is None else order[:, 1:])
 
     def _pictures(self, pixels: np.ndarray, indices: list[int], labels: np.ndarray | None) -> Pictures:
         spec = self.model.spec
@@ -161,6 +206,32 @@ class Sampler:
         if self.request.precision == "bfloat16":
             return torch.autocast(self.model.device.type, torch.bfloat16)
         return contextlib.nullcontext()
+
+
+class _Kept:
+    """Blocks of an archive that is not whole yet, beside the place where it will be."""
+
+    def __init__(self, npz: Path, about: Mapping[str, Any]) -> None:
+        self.folder = npz.with_name(f".{npz.name}.blocks")
+        mark, said = self.folder / "about.json", json.dumps(about, sort_keys=True)
+        if self.folder.is_dir() and (not mark.is_file() or mark.read_text() != said):
+            shutil.rmtree(self.folder)  # of other pictures
+        with storage.said_plainly(npz):
+            self.folder.mkdir(parents=True, exist_ok=True)
+        storage.write_file(mark, said)
+
+    def known(self) -> dict[int, Path]:
+        """The blocks that are there, by number."""
+        return {int(path.stem): path for path in self.folder.glob("[0-9]*.npy")}
+
+    def keep(self, number: int, pixels: np.ndarray) -> None:
+        """Write a block, whole or not at all."""
+        with storage.whole_file(self.folder / f"{number:06d}.npy", flush=False) as part, part.open("wb") as file:
+            np.save(file, pixels, allow_pickle=False)
+
+    def let_go(self) -> None:
+        """The archive is whole: its blocks are not needed any more."""
+        shutil.rmtree(self.folder)
 
 
 def labels_of(spec: Spec, asked: str | int | Sequence[str | int] | None, n: int) -> np.ndarray | None:

@@ -11,8 +11,9 @@ import numpy as np
 import torch
 
 from limner import storage
-from limner.config import Config, dumps
+from limner.config import Config, dumps, from_dict, to_dict
 from limner.errors import UserError
+from limner.processes import Processes
 from limner.runs import CONFIG, JOURNAL, RunFolder
 from limner.training.card import write_card
 from limner.training.doctor import doctor
@@ -20,7 +21,6 @@ from limner.training.grids import Grids
 from limner.training.loop import Interruptible, Observer, Trainer
 from limner.training.observers import Line, Metrics, Scores
 from limner.training.plan import Plan
-from limner.training.processes import Processes
 from limner.training.resolve import Build, Demand, Trial, compile_parts, fastest, resolve
 
 __all__ = ["Outcome", "Trial", "doctor", "estimate", "extend", "resolve", "train"]
@@ -48,27 +48,24 @@ def train(
     quiet: bool = False,
     tensorboard: bool = False,
 ) -> Outcome:
-    """Train in `folder`, from the start or from its newest checkpoint.
+    """Train in `folder`, from the start or from its newest checkpoint; under torchrun together with all processes.
 
     Args:
         config: complete; what is "auto" in it is measured if the folder has no config yet, else the folder's is used.
+            Of several processes the first one alone reads and writes the folder.
         pack: the packed pictures. build: config to generator with fresh weights.
         score: uint8 pictures (n, H, W, C) to numbers, "fd" among them; picks the best weights. None keeps the last.
         say: takes lines for the user; `quiet` silences the live line.
 
     Raises:
-        UserError: diverged too often, not enough memory, the disk is full.
+        UserError: diverged too often, not enough memory, the disk is full; another process was lost.
     """
     line = Line()
+    processes = Processes.join()
+    quiet = quiet or not processes.first
     say = say or (line.say if not quiet else lambda text: None)
-    processes = Processes.join(config.train.device)
-    if (folder / CONFIG).exists():
-        config = folder.config
-        torch.set_num_threads(config.train.threads)
-    else:
-        config = resolve(config, pack, build, say, processes)
-        storage.write_file(folder / CONFIG, dumps(config))
-    storage.remove_leftovers(folder.path)
+    config = _settled(config, pack, folder, build, say, processes)
+    torch.set_num_threads(config.train.threads)
     model = build(config).to(config.train.device)
     if config.train.compile == "on":
         compile_parts(model)
@@ -79,20 +76,56 @@ def train(
     if score is not None and len(pack.validation):
         watching.append(Scores(score, metrics, say))
     trainer = Trainer(config, model, pack, folder, [*watching, *observers], processes, say)
-    if trainer.plan.entries and _finished(folder):
-        return _outcome(folder)
-    folder.write_status(state="running", step=0)
+    if not processes.tell(lambda: bool(trainer.plan.entries) and _finished(folder)):
+        _run(trainer)
+    return Outcome(**processes.tell(lambda: _outcome(folder)))
+
+
+def _settled(
+    config: Config, pack: Any, folder: RunFolder, build: Build, say: Callable[[str], None], processes: Processes
+) -> Config:
+    """The folder's config, or a new one in which nothing is open; the same for all processes."""
+    if processes.first:
+        storage.remove_leftovers(folder.path)
+        begun = (folder / CONFIG).exists()
+        config = folder.config if begun else config
+        _check_shares(config, processes)
+        if not begun:
+            config = resolve(config, pack, build, say, processes)
+            storage.write_file(folder / CONFIG, dumps(config))
+    if processes.world == 1:
+        return config
+    kinds = type(config.spec), type(config.model)
+    config = from_dict(processes.tell(lambda: to_dict(config)), lambda family: kinds)
+    _check_shares(config, processes)
+    return config
+
+
+def _check_shares(config: Config, processes: Processes) -> None:
+    _, size = processes.slice(config.train.batch)
+    if size % config.train.accumulate:
+        raise UserError(
+            f"{size} pictures on each of {processes.world} process(es) cannot be split into accumulate="
+            f"{config.train.accumulate} equal parts: choose another --batch"
+        )
+
+
+def _run(trainer: Trainer) -> None:
+    """Train to the end, or until asked to stop, and write down how it went."""
+    folder, first = trainer.folder, trainer.together.first
+    if first:
+        folder.write_status(state="running", step=0)
     try:
         with Interruptible(trainer):
             reason = trainer.run()
     except UserError as error:
-        _write_status(folder, trainer, "failed", str(error))
+        if first:
+            _write_status(folder, trainer, "failed", str(error))
         raise
-    state = "interrupted" if trainer.stop else "finished"
-    _write_status(folder, trainer, state, reason)
-    write_card(folder)
-    storage.write_manifest(folder.path)
-    return _outcome(folder)
+    if first:
+        _write_status(folder, trainer, "interrupted" if trainer.stop else "finished", reason)
+        write_card(folder)
+        storage.write_manifest(folder.path)
 
 
 def extend(folder: RunFolder, seconds: float | None = None, steps: int | None = None) -> Config:
@@ -146,9 +179,10 @@ def _finished(folder: RunFolder) -> bool:
     return folder.status.get("state") == "finished"
 
 
-def _outcome(folder: RunFolder) -> Outcome:
+def _outcome(folder: RunFolder) -> dict[str, Any]:
     status = folder.status
-    return Outcome(status["step"], status["reason"], status["state"] == "finished", status.get("score"))
+    ended = {"finished": status["state"] == "finished", "score": status.get("score")}
+    return {"step": status["step"], "reason": status["reason"], **ended}
 
 
 def _write_status(folder: RunFolder, trainer: Trainer, state: str, reason: str) -> None:
@@ -163,6 +197,8 @@ def _write_status(folder: RunFolder, trainer: Trainer, state: str, reason: str) 
             "reason": reason,
             "step": trainer.step,
             "seconds": round(trainer.clock.seconds, 2),
+            "global_batch": trainer.config.train.batch,
+            "processes": trainer.together.processes.world,
             "score": best.score if best else None,
             "best_step": best.step if best else None,
             "weights": weights,

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from limner import storage
 from limner.runs import CARD, RunFolder
+
+if TYPE_CHECKING:
+    from limner.config import Config
 
 EVALS = "evals"
 
@@ -39,13 +43,13 @@ def write_card(folder: RunFolder) -> Path:
             "steps": f"{status.get('step', 0):,}",
             "time": f"{status.get('seconds', 0):.0f} s",
             "parameters": f"{config.resolved.get('parameters', 0):,}",
-            "global batch": f"{train.batch} on {config.resolved.get('processes', 1)} process(es)",
+            "global batch": shared_by(config, status),
             "precision": f"{train.precision}, {train.layout}",
             "seed": str(train.seed),
             "weights": status.get("weights", "the last step's average"),
         }
     )
-    lines += _scores(status.get("scores", []))
+    lines += _scores(status.get("scores", []), shared_by(config, status))
     lines += _evaluations(folder)
     lines += [
         "",
@@ -64,16 +68,26 @@ def write_card(folder: RunFolder) -> Path:
     return path
 
 
+def shared_by(config: Config, status: Mapping[str, Any]) -> str:
+    """The global batch and the number of processes that shared it, in words."""
+    begun = config.resolved.get("processes", 1)
+    now = status.get("processes", begun)
+    first = f", {begun} at first" if begun != now else ""
+    return f"{config.train.batch:,} on {now} process{'es' if now > 1 else ''}{first}"
+
+
 def _table(rows: dict[str, str]) -> list[str]:
     return ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items() if value)]
 
 
-def _scores(scores: list[list[float]]) -> list[str]:
+def _scores(scores: list[list[float]], shared: str) -> list[str]:
     if not scores:
         return []
     rows = [f"| {int(step):,} | {value:.4g} |" for step, value in scores]
     head = [
         "## Scores while training (validation slice, lower is better)",
+        "",
+        f"Global batch: {shared}.",
         "",
         "| step | Fréchet distance |",
         "|---|---|",

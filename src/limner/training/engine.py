@@ -12,8 +12,8 @@ from torch import Tensor
 from limner.api import Batch, Generator, Phase, Progress, Scratch, Stage
 from limner.config import Training
 from limner.draws import layers_draw_from
+from limner.processes import Processes, sharing
 from limner.training import optimisers
-from limner.training.processes import Processes
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float64": torch.float64}
 
@@ -63,7 +63,9 @@ class Engine:
         assert gradients is not None
         if len(parts) > 1:
             torch._foreach_div_(gradients, float(len(parts)))
-        self.processes.mean(gradients)
+        reported = [value.to(gradients[0].dtype) for value in seen.values()]
+        self.processes.mean([*gradients, *reported])
+        seen = dict(zip(seen, (value.float() for value in reported), strict=True))
         self._step(stage, phase, parameters, gradients, progress)
         return seen
 
@@ -71,11 +73,11 @@ class Engine:
         self, phase: Phase, batch: Batch, progress: Progress, scratch: Scratch, parameters: list[Any]
     ) -> tuple[Mapping[str, Tensor], list[Tensor]]:
         """Losses of a batch and the gradients of their sum. Only the phase's own parameters get any."""
-        with self.precision(), layers_draw_from(batch.draws):
+        with self.precision(), layers_draw_from(batch.draws), sharing(self.processes):
             losses = phase.loss(batch, progress, scratch)
-        trained = [value for name, value in losses.items() if not name.startswith("_")]
-        total = torch.stack([value.to(self.dtype) for value in trained]).sum()
-        grads = torch.autograd.grad(total, parameters, allow_unused=True, retain_graph=bool(scratch))
+            trained = [value for name, value in losses.items() if not name.startswith("_")]
+            total = torch.stack([value.to(self.dtype) for value in trained]).sum()
+            grads = torch.autograd.grad(total, parameters, allow_unused=True, retain_graph=bool(scratch))
         return losses, [torch.zeros_like(p) if g is None else g for g, p in zip(grads, parameters, strict=True)]
 
     def _look(self, phase: Phase, batch: Batch, progress: Progress) -> dict[str, Tensor]:

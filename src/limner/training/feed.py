@@ -13,20 +13,27 @@ from limner.api import Batch, Phase, Spec, Stage
 from limner.config import Training
 from limner.data.batches import Batches
 from limner.draws import TurnDraws, seed_of
+from limner.processes import Processes
 from limner.training.engine import Engine
 
 
 class Feed:
-    """What the phases of a step are shown. The turns of all phases of a step share their batches."""
+    """What the phases of a step are shown. The turns of all phases of a step share their batches.
 
-    def __init__(self, pack: Any, spec: Spec, train: Training, engine: Engine) -> None:
+    Of a batch that `processes` share (the engine's, unless given) it is this one's slice.
+    """
+
+    def __init__(
+        self, pack: Any, spec: Spec, train: Training, engine: Engine, processes: Processes | None = None
+    ) -> None:
         self.pack, self.spec, self.train, self.engine = pack, spec, train, engine
+        self.processes = processes or engine.processes
         self._batches: dict[int, Batches] = {}
         self._held: tuple[tuple[int, int, int], Any] | None = None
 
     def batch(self, stage: Stage, phase: Phase, step: int, turn: int) -> Batch:
         """The `turn`-th batch of a step, for a phase: same pictures for every phase, draws of its own."""
-        first, size = self.engine.processes.slice(self.train.batch)
+        first, size = self.processes.slice(self.train.batch)
         key = (self.train.seed, step, phase.name, turn)
         draws = TurnDraws(key, self.train.batch, first, size, self.engine.device, self.engine.dtype)
         turns = max(p.turns for p in stage.phases)
@@ -57,7 +64,7 @@ class Feed:
 
     def _source(self, turns: int) -> Batches:
         if turns not in self._batches:
-            processes = self.engine.processes
+            processes = self.processes
             self._batches[turns] = Batches(
                 self.pack,
                 self.pack.train,

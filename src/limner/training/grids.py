@@ -10,7 +10,6 @@ import numpy as np
 from limner import storage
 from limner.api import Conditions, Generator
 from limner.pictures import grid, write_png
-from limner.samplers.pictures import generate
 from limner.training.loop import Record, Trainer
 
 GRID = 64
@@ -44,7 +43,7 @@ class Grids:
         began = time.monotonic()
         model = trainer.average.model
         indices = range(grid_size(model))
-        pictures = np.concatenate(list(generate(model, trainer.config.train.seed, indices, grid_labels(model))))
+        pictures = trainer.together.pictures(indices, grid_labels(model))
         folder = trainer.folder.samples
         with storage.said_plainly(folder):
             folder.mkdir(exist_ok=True)

@@ -1,4 +1,7 @@
-"""The one loop: it trains any generator, and goes on to the bit where it was stopped."""
+"""The one loop: it trains any generator, and goes on to the bit where it was stopped.
+
+Several processes run it side by side: all take the steps, the first one looks, saves and plans.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,7 @@ from limner import storage
 from limner.api import Generator, Progress, Stage
 from limner.config import Config
 from limner.errors import UserError
+from limner.processes import Processes, sharing
 from limner.runs import JOURNAL, WEIGHTS, RunFolder
 from limner.training import checkpoint as checkpoints
 from limner.training.averaging import Average
@@ -26,7 +30,7 @@ from limner.training.clock import Clock, Planner
 from limner.training.engine import Engine, NotFinite
 from limner.training.feed import Feed
 from limner.training.plan import Plan
-from limner.training.processes import Processes
+from limner.training.together import Together
 
 
 @dataclass
@@ -43,7 +47,10 @@ class Record:
 
 
 class Observer(Protocol):
-    """Looks at the training from outside; handed in by the caller. It must not change the weights."""
+    """Looks at the training from outside, in the first process; handed in by the caller. It must not change weights.
+
+    Where it wants pictures, `trainer.together.pictures` has all processes paint them.
+    """
 
     def begin(self, trainer: Trainer) -> None:
         """Before the first step of this process, after a checkpoint was loaded."""
@@ -70,8 +77,8 @@ class Trainer:
         config: resolved (`limner.training.resolve`), with nothing left on "auto".
         model: built from `config`.
         pack: the packed pictures.
-        folder: the run's folder. observers: told of every step.
-        warn: takes one line for the user.
+        folder: the run's folder, which only the first process reads and writes. observers: told of every step.
+        processes: those that share the training. warn: takes one line for the user.
     """
 
     def __init__(
@@ -86,7 +93,8 @@ class Trainer:
     ) -> None:
         self.config, self.model, self.pack, self.folder, self.warn = config, model, pack, folder, warn
         self.observers = list(observers)
-        self.engine = Engine(model, config.train, processes)
+        self.together = Together(self, processes or Processes())
+        self.engine = Engine(model, config.train, self.together.processes)
         self.average = Average(model, config.train.average)
         self.feed = Feed(pack, config.spec, config.train, self.engine)
         self.stages = model.stages()
@@ -94,14 +102,13 @@ class Trainer:
         self.best: Best | None = None
         self.scores: list[tuple[int, float]] = []
         self.smooth: dict[str, float] = {}
-        self.plan = Plan.read(folder / JOURNAL)
+        self.plan = Plan.read(folder / JOURNAL) if self.together.first else Plan(None)
         self.clock = Clock()
         self.planner = Planner(self.plan, self.clock, config.train, config.resolved.get("seconds_per_step"))
         self.stop: str | None = None
 
     def run(self) -> str:
         """Train until the plan's end or until asked to stop. Returns the reason for stopping."""
-        model, observers = self.model, self.observers
         self._start()
         while not self.ended and self.stop is None:
             progress = self.progress(self.step)
@@ -110,16 +117,24 @@ class Trainer:
             except NotFinite as fault:
                 self._roll_back(fault)
                 continue
-            model.after_step(progress)
+            with sharing(self.together.processes):
+                self.model.after_step(progress)
             self.step += 1
             self.average.update(self.step)
             self._smooth(record)
-            with self.clock.aside():
-                for observer in observers:
-                    observer.after_step(self, record)
-                self._checkpoint_when_due()
-            self.planner.replan(self.step)
+            asked = self.together.asked_to_stop()
+            if self.together.first:
+                self._look(record)
+                self.stop = self.stop or asked
+                self.planner.replan(self.step)
+            self.together.go_on()
         return self._finish()
+
+    def _look(self, record: Record) -> None:
+        with self.clock.aside():
+            for observer in self.observers:
+                observer.after_step(self, record)
+            self._checkpoint_when_due()
 
     def _smooth(self, record: Record) -> None:
         # Kept in checkpoints, so that what is reported does not depend on where a run was interrupted.
@@ -162,6 +177,14 @@ class Trainer:
         """Write everything down. Raises `NotFinite` rather than save weights that are not finite."""
         if not all(bool(torch.isfinite(p).all()) for p in self.model.parameters()):
             raise NotFinite(f"the weights at step {self.step} are not finite")
+        self.together.check()
+        path = checkpoints.save(self.folder.checkpoints, self.state(), self.config.train.keep)
+        if self.step:
+            self._write_weights(self.folder / WEIGHTS)
+        return path
+
+    def state(self) -> checkpoints.Checkpoint:
+        """All that the training needs to go on to the bit."""
         tensors = {f"model/{name}": value for name, value in self.model.state_dict().items()}
         tensors |= {f"average/{name}": value for name, value in self.average.state().items()}
         engine_tensors, engine_plain = self.engine.state()
@@ -174,11 +197,7 @@ class Trainer:
             "scores": self.scores,
             "smooth": self.smooth,
         }
-        state = checkpoints.Checkpoint(self.step, tensors, plain)
-        path = checkpoints.save(self.folder.checkpoints, state, self.config.train.keep)
-        if self.step:
-            self._write_weights(self.folder / WEIGHTS)
-        return path
+        return checkpoints.Checkpoint(self.step, tensors, plain)
 
     def scored(self, score: float) -> None:
         """Take in a score of the averaged weights on the validation slice (lower is better); keeps the best weights.
@@ -204,20 +223,31 @@ class Trainer:
         storage.write_file(path, save({name: value.contiguous() for name, value in self.average.state().items()}))
 
     def _start(self) -> None:
-        found = checkpoints.newest(self.folder.checkpoints, self.warn)
+        found = self.together.newest()
         if found is not None:
-            self._load(found)
+            self.load(found)
             self.clock.seconds_before = found.plain["seconds"]
-        self.planner.begin()
+        if self.together.first:
+            self.planner.begin()
         self.clock.start()
         if found is None:
-            self.model.start(self.feed.batch(self.stages[0], self.stages[0].phases[0], 0, 0))
-            self.average = Average(self.model, self.config.train.average)
-            self.checkpoint()
-        for observer in self.observers:
-            observer.begin(self)
+            self._begin()
+        if self.together.first:
+            if found is None:
+                self.checkpoint()
+            for observer in self.observers:
+                observer.begin(self)
+        self.together.go_on()
 
-    def _load(self, found: checkpoints.Checkpoint) -> None:
+    def _begin(self) -> None:
+        # What the data decides is decided by the global batch, which every process is shown.
+        feed = Feed(self.pack, self.config.spec, self.config.train, self.engine, Processes())
+        self.model.start(feed.batch(self.stages[0], self.stages[0].phases[0], 0, 0))
+        self.together.level()
+        self.average = Average(self.model, self.config.train.average)
+
+    def load(self, found: checkpoints.Checkpoint) -> None:
+        """Go back, or on, to a checkpoint."""
         self.model.load_state_dict(found.part("model"))
         self.average.load(found.part("average"))
         self.engine.load(found.part("engine"), found.plain["engine"])
@@ -233,9 +263,9 @@ class Trainer:
                 f"training diverged {tries} times, last: {fault}; the last good weights are kept - "
                 f"start again with a lower rate (--set rate=...) or --precision float32"
             )
-        found = checkpoints.newest(self.folder.checkpoints, self.warn)
+        found = self.together.newest()
         assert found is not None, "there is a checkpoint from step 0 on"
-        self._load(found)
+        self.load(found)
         self.tries = tries
         self.engine.rate_scale *= 0.5
         self.warn(f"{fault}: back to step {self.step} with half the learning rate (try {tries})")
@@ -252,11 +282,13 @@ class Trainer:
         if self.stop is None:
             self.model.finish()
             self.average.follow()
-        for observer in self.observers:
-            observer.end(self)
-        self.checkpoint()
-        if self.stop is None and self.best is not None and self.best.step != self.step:
-            storage.write_file(self.folder / WEIGHTS, self._best_weights.read_bytes())
+        if self.together.first:
+            for observer in self.observers:
+                observer.end(self)
+            self.checkpoint()
+            if self.stop is None and self.best is not None and self.best.step != self.step:
+                storage.write_file(self.folder / WEIGHTS, self._best_weights.read_bytes())
+        self.together.go_on()
         return self.stop or self._fulfilled()
 
     def _fulfilled(self) -> str:
@@ -267,7 +299,10 @@ class Trainer:
 
 
 class Interruptible:
-    """While entered, SIGINT and SIGTERM ask `trainer` to stop after the step it is in; a second one stops at once."""
+    """While entered, SIGINT and SIGTERM ask `trainer` to stop after the step it is in; a second one stops at once.
+
+    Of several processes one that is asked is enough: they stop together.
+    """
 
     def __init__(self, trainer: Trainer) -> None:
         self.trainer = trainer
@@ -284,6 +319,6 @@ class Interruptible:
             signal.signal(number, handler)
 
     def _ask(self, number: int, _: FrameType | None) -> None:
-        if self.trainer.stop is not None:
+        if self.trainer.together.asked:
             raise KeyboardInterrupt
-        self.trainer.stop = f"interrupted by {signal.Signals(number).name}"
+        self.trainer.together.asked = number

@@ -15,7 +15,6 @@ import torch
 
 from limner import storage
 from limner.runs import METRICS
-from limner.samplers.pictures import generate
 from limner.training import health
 from limner.training.loop import Record, Trainer
 
@@ -182,6 +181,8 @@ class Scores:
         record = {
             "step": trainer.step,
             "score": values,
+            "global_batch": trainer.config.train.batch,
+            "processes": trainer.together.processes.world,
             "train": seen,
             "held_out": unseen,
             "level": health.level(trainer.smooth),
@@ -196,11 +197,9 @@ class Scores:
         trainer.planner.reserve = max(trainer.planner.reserve, time.monotonic() - began)
 
     def _draw(self, trainer: Trainer) -> np.ndarray:
-        model, train = trainer.average.model, trainer.config.train
         # Seeds of their own, so that the pictures that choose the weights are not the ones that are shown.
         indices = range(1_000_000, 1_000_000 + self._pictures)
-        batch = max(16, min(train.batch, 64))
-        return np.concatenate(list(generate(model, train.seed, indices, options=model.quick(), batch=batch)))
+        return trainer.together.pictures(indices, quick=True, batch=max(16, min(trainer.config.train.batch, 64)))
 
     @torch.no_grad()
     def _probe(self, trainer: Trainer, indices: np.ndarray) -> dict[str, float]:

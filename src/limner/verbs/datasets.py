@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from limner.errors import UserError
+from limner.launch import launch
 from limner.verbs import units
 
 if TYPE_CHECKING:
     from limner.config import Config
+    from limner.crew import Crew
     from limner.data import DataOptions, Pack, Report
 
 Progress = Callable[[str, float], None]
@@ -48,12 +50,39 @@ def scan(data: str | Path, progress: Progress | None = None, **options: Any) -> 
 def pack(data: str | Path, out: str | Path | None = None, progress: Progress | None = None, **options: Any) -> Pack:
     """A set of pictures packed for training, or as it was packed before; arguments as for `scan`.
 
+    Of several processes all decode; where they do not see one disk, each machine packs for itself.
+
     Args:
         out: folder of the pack; by default one in the cache.
     """
     from limner import data as sets
 
-    return sets.pack(data, options_of(options), out, _told(progress))
+    wanted = options_of(options)
+    if launch().world == 1:
+        return sets.pack(data, wanted, out, _told(progress))
+    return _packed_together(lambda crew: sets.pack(data, wanted, out, _told(progress), crew=crew))
+
+
+def _packed_together(work: Callable[[Crew | None], Pack]) -> Pack:
+    """The same pack on all processes."""
+    from limner.crew import Crew
+    from limner.data.pool import help_with_parts
+    from limner.processes import Processes
+
+    processes = Processes.join()
+    crew = Crew(processes, {"parts": help_with_parts})
+    if crew.leads:
+        packed = work(crew)
+        crew.dismiss(packed.id)
+        return packed
+    wanted = crew.follow()
+    packed = work(None)
+    if packed.id != wanted:
+        raise UserError(
+            f"process {processes.rank} finds other pictures than the first process (pack {packed.id}, not {wanted}): "
+            "give all machines the same data"
+        )
+    return packed
 
 
 def report_of(packed: Pack) -> Report:

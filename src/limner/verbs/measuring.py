@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from limner.data import Pack
     from limner.evaluation import Result
     from limner.pictures import Pictures
+    from limner.processes import Processes
 
 EVALS = "evals"
 Say = Callable[[str], None]
@@ -58,8 +60,8 @@ def evaluate(
         label, device, precision, options: of the run's pictures, as in `Run.sample`.
         progress: called with what is being done and its share.
     """
-    from limner.evaluation import evaluate as measure
     from limner.pictures import Pictures
+    from limner.processes import Processes
 
     how: dict[str, Any] = {"against": against, "seed": seed, "features": features, "progress": progress}
     run = _run(samples)
@@ -74,7 +76,21 @@ def evaluate(
     pixels = samples.pixels if isinstance(samples, Pictures) else samples
     assert not isinstance(pixels, Run)
     real = pack_of(data, progress=progress, size=size)
-    return measure(pixels, real, n=n, **how)
+    return _measured(pixels, real, n, how, Processes.join())
+
+
+def _measured(samples: Any, pack: Pack, n: int, how: dict[str, Any], processes: Processes) -> Result:
+    """What `evaluation.evaluate` finds; the first process measures, features are taken by all of them."""
+    from limner import evaluation
+    from limner.crew import Crew
+
+    network = evaluation.load(how["features"])
+    crew = Crew(processes, {"features": network.extract})
+    if not crew.leads:
+        return evaluation.Result.of(crew.follow())
+    result = evaluation.evaluate(samples, pack, n=n, **{**how, "features": evaluation.Shared(network, crew)})
+    crew.dismiss(result.to_dict())
+    return result
 
 
 def _run(samples: Any) -> Run | None:
@@ -114,9 +130,9 @@ def _pack_for(run: Run, data: str | Path | None, size: Any, progress: Progress |
 def _of_run(
     run: Run, pack: Pack, n: int, how: dict[str, Any], label: Any, device: str, precision: str, options: dict[str, Any]
 ) -> Result:
-    from limner.evaluation import evaluate as measure
     from limner.evaluation import load
     from limner.evaluation.measure import FEWEST, choose_real
+    from limner.training.card import shared_by
 
     # What can be found wrong before the samples are made is.
     load(how["features"])
@@ -128,11 +144,17 @@ def _of_run(
     folder = run.path / EVALS
     kept = folder / f"samples-{sampler.digest}-n{needed}.npz"
     progress = how["progress"]
-    if not kept.is_file():
+    processes = sampler.crew.processes
+    if not processes.tell(kept.is_file):
         sampler.write(npz=kept, progress=_counted(progress, needed))
-    result = measure(kept, pack, n=n, **how)
+    result = _measured(kept, pack, n, how, processes)
+    shared = f"trained with a global batch of {shared_by(run.config, run.status)}"
+    result = dataclasses.replace(result, notes=(*result.notes, shared))
+    if not processes.first:
+        return result
     name = f"{sampler.digest}-{result.protocol}"
-    record = {**result.to_dict(), "samples": sampler.about, "pictures": str(kept.name)}
+    training = {"global_batch": run.config.train.batch, "processes": run.status.get("processes", 1)}
+    record = {**result.to_dict(), "training": training, "samples": sampler.about, "pictures": str(kept.name)}
     storage.write_file(folder / f"{name}.json", json.dumps(record, indent=1) + "\n")
     if result.nearest is not None:
         result.save_sheet(folder / f"{name}-nearest.png")

@@ -81,6 +81,7 @@ class Run:
     ) -> Sampler:
         """A checked request that has painted nothing yet; arguments as for `sample`."""
         from limner import config
+        from limner.processes import Processes
         from limner.tasks.sample import Request, Sampler
         from limner.verbs.catalogue import able
 
@@ -89,10 +90,11 @@ class Run:
         if label is not None and not isinstance(label, str | int):
             values["label"] = list(label)
         request = config.convert(values, Request, "sample")
+        processes = Processes.join()
         weights, model = self._model(device)
         saved = self.config
         origin = {"recipe": saved.recipe, "family": saved.family, "run": self.name, "weights": weights}
-        return Sampler(model, request, origin, able("labels"))
+        return Sampler(model, request, origin, able("labels"), processes)
 
     def sample(
         self, n: int = 16, seed: int = 0, label: Any = None, progress: Counter | None = None, **how: Any
