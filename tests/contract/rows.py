@@ -11,6 +11,11 @@ ROWS = {
         "learns": {"steps": 300},
         "refuses": ({"prediction": "velocty"}, {"time_std": -1.0}),
     },
+    "ddpm": {
+        "small": UNET,
+        "learns": {"steps": 300},
+        "refuses": ({"prediction": "score"}, {"variance": "beta", "vlb": 0.01}, {"timesteps": 0}, {"schedule": "cos"}),
+    },
     "dcgan": {
         "small": {"width": 16, "widest": 32},
         "learns": {"width": 32, "steps": 800, "generator_optimiser.rate": 1e-3, "discriminator_optimiser.rate": 1e-3},

@@ -14,6 +14,7 @@ from limner.errors import unknown
 
 TABLE = {
     "flow_matching": "limner.families.diffusion.flow_matching:FlowMatching",
+    "ddpm": "limner.families.diffusion.ddpm:DDPM",
     "dcgan": "limner.families.gan.dcgan:DCGAN",
     "vae": "limner.families.vae.vae:VAE",
 }
