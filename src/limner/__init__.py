@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     # what there is
     from limner.verbs import check_recipe as check_recipe
+    from limner.verbs import compare as compare
     from limner.verbs import describe as describe
     from limner.verbs import doctor as doctor
     from limner.verbs import estimate as estimate
@@ -50,6 +51,7 @@ _HOME = {
     "Pictures": "limner.pictures",
     "evaluate": "limner.verbs",
     "sample": "limner.verbs",
+    "compare": "limner.verbs",
     "check_recipe": "limner.verbs",
     "describe": "limner.verbs",
     "doctor": "limner.verbs",

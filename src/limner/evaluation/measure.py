@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from limner.errors import UserError
+from limner.evaluation.diagnosis import Diagnosis, Twins, diagnose
 from limner.evaluation.distances import Kernel, Moments, frechet_distance, inception_score, kernel_distance
 from limner.evaluation.features import Features, load
+from limner.evaluation.kinds import copied, kinds_of, repetition
+from limner.evaluation.looks import Looks
 from limner.evaluation.nearest import nearest_training
 from limner.evaluation.neighbours import Balls, manifold, nearest_rows
 from limner.evaluation.protocol import digest_indices, protocol_id
-from limner.evaluation.reference import Progress, features_of, shuffled
+from limner.evaluation.reference import Progress, features_of, read_blocks, shuffled
 from limner.evaluation.result import Measure, Result
 from limner.evaluation.samples import Samples, open_samples
 
@@ -90,7 +93,8 @@ def evaluate(
     real = choose_real(pack, against, n, seed)
     _enough(len(real.reference), f"real pictures in the {against} part", "give more data, or --against train")
     opened = open_samples(samples, (height, width), len(real.reference), seed)
-    fake, pictures = _extract(opened.blocks, network, len(real.reference), progress)
+    seen = Looks(len(real.reference), height * width)
+    fake, pictures = _extract(opened.blocks, network, len(real.reference), seen, progress)
     _enough(len(fake), "samples", "make more")
     notes = _notes(n, len(real.reference), len(fake), against, network.dimension)
     if len(fake) < len(real.reference):
@@ -125,15 +129,50 @@ def evaluate(
     nearest = nearest_training(
         pack, pictures, numbers[: len(pictures)], fake[: len(pictures)], real.pool, pool, usual, seed, progress
     )
-    return Result(protocol_id(detail), detail, used, measures, head, nearest, notes)
+    diagnosis = _diagnose(pack, seen, real, fake, reference, unseen, pool, measures, seed)
+    return Result(protocol_id(detail), detail, used, measures, head, nearest, notes, diagnosis)
 
 
-def _extract(blocks: Any, network: Features, n: int, progress: Progress | None) -> tuple[np.ndarray, np.ndarray]:
+def _diagnose(
+    pack: Pack,
+    seen: Looks,
+    real: Real,
+    fake: np.ndarray,
+    reference: np.ndarray,
+    unseen: np.ndarray,
+    pool: np.ndarray,
+    measures: dict[str, Measure],
+    seed: int,
+) -> Diagnosis:
+    """What is wrong with the samples; held-out pictures, where there are any, say what is usual."""
+    usual, features = (real.unseen, unseen) if len(unseen) >= FEWEST else (real.reference, reference)
+    known, others = (
+        Looks(len(numbers), pack.shape[1] * pack.shape[2]).of(read_blocks(pack, numbers))
+        for numbers in (usual, real.stand_in)
+    )
+    near, apart = nearest_rows(fake, pool)
+    # Real pictures that are in the pool themselves would be their own neighbours.
+    place = {int(number): row for row, number in enumerate(real.pool)}
+    own = np.array([place.get(int(number), -1) for number in usual])
+    skip = None if (own < 0).any() else own
+    usual_near, usual_apart = nearest_rows(features, pool, skip)
+    different, twins, usual_twins = repetition(seen.prints, fake, features)
+    copies = copied(pack, seen.prints, near, apart, pool)
+    usual_copies = 0.0 if skip is not None else copied(pack, known.prints, usual_near, usual_apart, pool)
+    kinds = kinds_of(pack, real.pool[near], real.pool[usual_near], fake, features, pool, seed)
+    facts = Twins(different, twins, usual_twins, copies, usual_copies)
+    return diagnose(seen, known, others, kinds, facts, measures)
+
+
+def _extract(
+    blocks: Any, network: Features, n: int, seen: Looks, progress: Progress | None
+) -> tuple[np.ndarray, np.ndarray]:
     """Features (N, D) of all samples, and the first few pictures themselves."""
     parts: list[np.ndarray] = []
     kept: list[np.ndarray] = []
     for block in blocks:
         parts.append(network.extract(block))
+        seen.add(block)
         if sum(len(k) for k in kept) < _SHOWN:
             kept.append(block[:_SHOWN].copy())
         if progress is not None:

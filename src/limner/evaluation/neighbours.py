@@ -146,8 +146,23 @@ def _coverage(nearest: Tensor, reach: Tensor) -> Estimate:
     return estimate(float(covered[:, 0].double().mean()), torch.stack(without_reals).numpy(), without_samples.numpy())
 
 
-def nearest_rows(queries: np.ndarray, pool: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Index (n,) into `pool` (M, D) of each query's nearest row, and its Euclidean distance (n,)."""
+def nearest_rows(
+    queries: np.ndarray, pool: np.ndarray, skip: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Index (n,) into `pool` (M, D) of each query's nearest row, and its Euclidean distance (n,).
+
+    `skip` (n,) names a row of the pool for each query that is passed over, as a rule the query itself.
+    """
     x, y = (torch.from_numpy(np.ascontiguousarray(f, dtype=np.float64)) for f in (queries, pool))
-    found = [distances(x[first : first + _BLOCK], y).min(1) for first in range(0, len(x), _BLOCK)]
+    found = []
+    for first in range(0, len(x), _BLOCK):
+        d = distances(x[first : first + _BLOCK], y)
+        if skip is not None:
+            d[torch.arange(len(d)), torch.from_numpy(skip[first : first + _BLOCK])] = torch.inf
+        found.append(d.min(1))
     return torch.cat([f.indices for f in found]).numpy(), torch.cat([f.values for f in found]).numpy()
+
+
+def nearest_others(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each row of (N, D), which other row is nearest, and how far it is."""
+    return nearest_rows(rows, rows, skip=np.arange(len(rows)))

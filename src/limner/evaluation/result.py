@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from limner.evaluation.diagnosis import Diagnosis, texts
 from limner.evaluation.intervals import Estimate
 from limner.evaluation.protocol import require_one_protocol
 from limner.pictures import writable, write_png
@@ -112,6 +113,7 @@ class Result:
         classes: the head whose classes the Inception Score uses.
         nearest: the nearest training pictures of a few samples.
         notes: what a reader should know, one sentence each.
+        diagnosis: what is wrong with the samples, in words; None where nobody looked.
     """
 
     protocol: str
@@ -121,6 +123,7 @@ class Result:
     classes: str | None
     nearest: Nearest | None
     notes: tuple[str, ...] = ()
+    diagnosis: Diagnosis | None = None
 
     @classmethod
     def of(cls, said: Mapping[str, Any]) -> Result:
@@ -142,6 +145,7 @@ class Result:
             found["is"]["classes"] = self.classes
         found["nearest"] = None if self.nearest is None else self.nearest.to_dict()
         found["notes"] = list(self.notes)
+        found |= (self.diagnosis or Diagnosis()).to_dict()
         return found
 
     def text(self) -> str:
@@ -164,6 +168,8 @@ class Result:
         ]
         if self.nearest is not None:
             lines.append(self.nearest.text())
+        if self.diagnosis is not None:
+            lines += texts(self.diagnosis.findings)
         lines += [f"Note: {note}" for note in self.notes]
         lines.append(f"Protocol {self.protocol}: compare only with results of the same protocol.")
         return "\n".join(lines)

@@ -7,6 +7,8 @@ from limner.verbs.catalogue import doctor as doctor
 from limner.verbs.catalogue import list_runs as list_runs
 from limner.verbs.catalogue import models as models
 from limner.verbs.checking import check_recipe as check_recipe
+from limner.verbs.comparing import compare as compare
+from limner.verbs.comparing import cost_in_words as cost_in_words
 from limner.verbs.datasets import pack as pack
 from limner.verbs.datasets import scan as scan
 from limner.verbs.measuring import evaluate as evaluate

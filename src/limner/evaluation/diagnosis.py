@@ -1,0 +1,210 @@
+"""What is wrong with a set of pictures, in words: noise, blur, blocks, colours, missing kinds, repetition, copies.
+
+Each fact of the samples stands beside the same fact of real pictures, and is a fault only where the gap is both larger
+than real sets show among themselves by chance (`SURE` standard errors) and large enough to be seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from limner.evaluation.intervals import Floats
+from limner.evaluation.kinds import Kinds
+from limner.evaluation.looks import NAMES, Looks
+
+SURE = 6.0
+BLUR, ROUGH, NOISE, NOISE_TIMES, BLOCKS = 0.7, 1.5, 1.7, 2.0, 0.2
+HUE, BRIGHTNESS, COLOURFULNESS, FLAT_CONTRAST, HARD_CONTRAST = 6.0, 15.0, 12.0, 0.7, 1.4
+TWINS, COPIES, UNBALANCED, LITTLE = 0.2, 0.1, 0.2, 0.5
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A fault: its name, and a sentence with the numbers."""
+
+    name: str
+    words: str
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What is wrong, the facts it rests on, and how often each class or kind of picture occurs.
+
+    Attributes:
+        facts: name to {"samples", "real", "other_real"}: the last is of other real pictures, to show the spread.
+        classes: {"by", "names", "samples", "real"} with shares; by "labels", or by "kinds" where there are none.
+    """
+
+    findings: tuple[Finding, ...] = ()
+    facts: Mapping[str, dict[str, float]] = field(default_factory=dict)
+    classes: Mapping[str, Any] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        findings = [{"name": one.name, "words": one.words} for one in self.findings]
+        by_label = self.classes is not None and self.classes["by"] == "labels"
+        return {
+            "diagnosis": [one.words for one in self.findings],
+            "findings": findings,
+            "facts": dict(self.facts),
+            "classes": self.classes if by_label else None,
+        }
+
+
+@dataclass(frozen=True)
+class Twins:
+    """Repetition among samples and copies of training pictures, beside the same of held-out real pictures.
+
+    Attributes:
+        different: how many of the samples are different pictures.
+        twins: share of samples with an almost equal one among the samples. copies: share that are almost equal to a
+            training picture. The `real_` ones are of real pictures.
+    """
+
+    different: int
+    twins: float
+    real_twins: float
+    copies: float
+    real_copies: float
+
+
+def diagnose(
+    samples: Looks, real: Looks, other: Looks, kinds: Kinds, twins: Twins, measures: Mapping[str, Any]
+) -> Diagnosis:
+    """The diagnosis of samples beside the real pictures that they are compared with, and `other` real ones.
+
+    Args:
+        measures: precision and recall with their floors, see `limner.evaluation.result.Measure`.
+    """
+    count = len(samples.prints)
+    ours = _Column(samples.table, effective=max(2.0, len(samples.table) * twins.different / count))
+    theirs, others = _Column(real.table), _Column(other.table)
+    facts = {
+        name: {"samples": ours.mean(name), "real": theirs.mean(name), "other_real": others.mean(name)} for name in NAMES
+    }
+    facts["twins"] = {"samples": twins.twins, "real": twins.real_twins, "other_real": twins.real_twins}
+    facts["copies"] = {"samples": twins.copies, "real": twins.real_copies, "other_real": twins.real_copies}
+    unbalanced = kinds.unbalanced(twins.different) and kinds.distance > UNBALANCED
+    findings = _repetition(twins, count)
+    coarse = _coarse(ours, theirs)
+    findings += coarse
+    # A shift of colours that the mixture of classes explains is the classes' matter, and the other way round.
+    alike = _Column(real.table, weights=kinds.weights(real.numbers)) if unbalanced else theirs
+    colours = _colours(ours, alike, spoilt=bool(coarse))
+    findings += colours
+    if unbalanced and not coarse and not colours:
+        findings.append(Finding("classes", kinds.words()))
+    if not findings:
+        findings += _likeness(measures)
+    return Diagnosis(tuple(findings), facts, kinds.to_dict())
+
+
+class _Column:
+    """Means and standard errors of a table (n, len(NAMES)); rows may be weighted, or be fewer in effect."""
+
+    def __init__(self, table: Floats, effective: float | None = None, weights: Floats | None = None) -> None:
+        weights = np.ones(len(table)) if weights is None else weights
+        weights = weights / weights.sum()
+        self._mean = weights @ table
+        variance = weights @ np.square(table - self._mean)
+        rows = 1 / np.square(weights).sum() if effective is None else effective
+        self._error = variance / max(1.0, rows - 1)
+
+    def mean(self, name: str) -> float:
+        return float(self._mean[NAMES.index(name)])
+
+    def error(self, name: str) -> float:
+        """Squared standard error."""
+        return float(self._error[NAMES.index(name)])
+
+
+def _gap(ours: _Column, real: _Column, name: str) -> float:
+    """The difference of the means, 0 where chance may have made it."""
+    gap = ours.mean(name) - real.mean(name)
+    return gap if abs(gap) > SURE * np.sqrt(ours.error(name) + real.error(name)) else 0.0
+
+
+def _repetition(twins: Twins, count: int) -> list[Finding]:
+    found = []
+    if twins.twins > TWINS + 2 * twins.real_twins:
+        words = f"repeats itself: only about {twins.different:,} different pictures among {count:,}"
+        found.append(Finding("repeated", words))
+    if twins.copies > COPIES + 2 * twins.real_copies:
+        words = f"copies: {twins.copies:.0%} are, or nearly are, training pictures; of real unseen pictures "
+        found.append(Finding("copies", words + f"{twins.real_copies:.0%} are that near to one"))
+    return found
+
+
+def _coarse(ours: _Column, real: _Column) -> list[Finding]:
+    """Noise, JPEG's blocks, blur: what is wrong in every picture alike."""
+    found = []
+    noise, real_noise = ours.mean("noise"), real.mean("noise")
+    if _gap(ours, real, "noise") > NOISE and noise > NOISE_TIMES * real_noise:
+        words = (
+            f"noisy: flat parts tremble by about {noise:.0f} grey levels of 255, in real pictures by {real_noise:.0f}"
+        )
+        found.append(Finding("noise", words))
+    if _gap(ours, real, "blocks") > BLOCKS:
+        words = "compressed: edges every 8 pixels, as strong JPEG leaves them, are "
+        shares = (ours.mean("blocks"), real.mean("blocks"))
+        words += f"{shares[0]:+.0%} of a usual step, in real pictures {shares[1]:+.0%}"
+        found.append(Finding("jpeg", words))
+    detail = (ours.mean("detail") / max(ours.mean("contrast"), 1e-6)) / (
+        max(real.mean("detail"), 1e-6) / max(real.mean("contrast"), 1e-6)
+    )
+    if _gap(ours, real, "detail") and not found:
+        if detail < BLUR:
+            found.append(Finding("blur", f"blurred: fine detail is {detail:.2g} times that of real pictures"))
+        elif detail > ROUGH:
+            found.append(Finding("rough", f"too rough: fine detail is {detail:.2g} times that of real pictures"))
+    return found
+
+
+def _colours(ours: _Column, real: _Column, spoilt: bool) -> list[Finding]:
+    """Wrong colours, brightness and contrast; the latter two move with noise and blur, so not beside those."""
+    said = []
+    red, yellow = (_gap(ours, real, name) for name in ("red_green", "yellow_blue"))
+    if np.hypot(red, yellow) > HUE:
+        said.append(f"too {_hue(red, yellow)} by {np.hypot(red, yellow):.0f} grey levels")
+    if not spoilt:
+        colour = _gap(ours, real, "colourfulness")
+        if abs(colour) > COLOURFULNESS:
+            said.append(f"too {'colourful' if colour > 0 else 'grey'} by {abs(colour):.0f} grey levels")
+        light = _gap(ours, real, "brightness")
+        if abs(light) > BRIGHTNESS:
+            said.append(f"too {'bright' if light > 0 else 'dark'} by {abs(light):.0f} grey levels")
+        share = ours.mean("contrast") / max(real.mean("contrast"), 1e-6)
+        if _gap(ours, real, "contrast") and not FLAT_CONTRAST < share < HARD_CONTRAST:
+            said.append(f"contrast {share:.2g} times that of real pictures")
+    return [Finding("colours", f"wrong colours: {', '.join(said)}")] if said else []
+
+
+def _hue(red: float, yellow: float) -> str:
+    """The colour that a cast of red minus green and yellow minus blue has."""
+    names = ("red", "orange", "yellow", "yellow-green", "green", "blue-green", "blue", "purple")
+    return names[round(np.arctan2(yellow, red) / (np.pi / 4)) % 8]
+
+
+def _likeness(measures: Mapping[str, Any]) -> list[Finding]:
+    """Where nothing plainer was found: few pictures that could pass for real ones, or little variety."""
+    found = []
+    for name, measure, words in (
+        (
+            "unlike",
+            measures["precision"],
+            "unlike real pictures: {ours:.0%} could pass for real, of real ones {real:.0%}",
+        ),
+        ("variety", measures["recall"], "little variety: they reach {ours:.0%} of what there is, real ones {real:.0%}"),
+    ):
+        if measure.high < LITTLE * measure.floor:
+            found.append(Finding(name, words.format(ours=measure.value, real=measure.floor)))
+    return found
+
+
+def texts(findings: Sequence[Finding]) -> list[str]:
+    """One line for each finding, or one that says that there is none."""
+    return [f"Wrong: {one.words}." for one in findings] or ["Wrong: nothing that real pictures do not show as well."]

@@ -1,0 +1,251 @@
+"""report.html: one file with everything in it, readable by a person who has never met these numbers."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from limner.studies.compare import plots, words
+from limner.studies.compare.plots import Series
+from limner.studies.compare.tables import abilities, classes, colour_of, ranking
+
+if TYPE_CHECKING:
+    from limner.studies.compare.pictures import Sheets
+
+STYLE = Path(__file__).with_name("page.css")
+_ORIENTED = {"lower": "lower is better", "higher": "higher is better"}
+
+
+def page(report: dict[str, Any], sheets: Sheets) -> str:
+    """The report as one HTML file that needs no other."""
+    title = f"Which generator for {report['data']['source'].rstrip('/').rpartition('/')[2]}?"
+    models = report["models"]
+    parts = [
+        f"<h1>{_e(title)}</h1>",
+        f'<p class="soft small">{_e(_subtitle(report))}</p>',
+        '<div class="verdict">' + "".join(f"<p>{_e(said)}</p>" for said in report["verdict"]) + "</div>",
+    ]
+    if models:
+        parts += [
+            _section("Ranked", ranking(report), f"<p class='small'>{_e(report['test'])} {_e(words.FLOOR)}</p>"),
+            _section("The pictures", *_pictures(report, sheets)),
+            _section("What is wrong with them", _faults(models)),
+            _section("What the numbers mean", _meanings(models)),
+            _section("Quality and what it costs", *_costs(report)),
+            _section("How the trainings went", *_curves(report)),
+            *_of_classes(report),
+            _section("Copies?", *_nearest(report, sheets)),
+            _section("What each can do beside making new pictures", abilities(models)),
+        ]
+    if report["failed"] or report["missing"]:
+        parts.append(_section("Rows without numbers", _without(report)))
+    parts.append(_section("Do it again", _commands(report)))
+    head = (
+        '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<meta name="color-scheme" content="light dark">'
+        f"<title>{_e(title)}</title><style>{STYLE.read_text()}</style>"
+    )
+    return f'<!doctype html>\n<html lang="en"><head>{head}</head><body><main>{"".join(parts)}</main></body></html>\n'
+
+
+def _section(title: str, *parts: str) -> str:
+    return f"<section><h2>{_e(title)}</h2>{''.join(parts)}</section>"
+
+
+def _subtitle(report: dict[str, Any]) -> str:
+    data, machine = report["data"], report["machine"]
+    channels, height, width = data["shape"]
+    kind = {1: "grey", 3: "colour", 4: "colour with transparency"}.get(channels, f"{channels} channels")
+    held_out = (report["protocol_detail"] or {}).get("split") == "held-out"
+    reference = "real ones that no training saw" if held_out else "of those"
+    return (
+        f"{data['pictures']:,} training pictures of {height} x {width} pixels, {kind}; {report['n']:,} generated "
+        f"pictures of each model measured against {report['n']:,} {reference}. "
+        f"Limner {report['limner']}, {report['date'][:10]}, {machine['cores']} processor cores."
+    )
+
+
+def _meanings(models: list[dict[str, Any]]) -> str:
+    entries = [
+        f"<div><dt>{_e(name)} <span class='soft'>({_ORIENTED[better]})</span></dt><dd>{_e(meaning)}</dd></div>"
+        for key, (name, better, meaning) in words.EXPLAINED.items()
+        if key in models[0]["measures"]
+    ]
+    for name, meaning in words.OTHERS.items():
+        entries.append(f"<div><dt>{_e(name.capitalize())}</dt><dd>{_e(meaning)}</dd></div>")
+    return f"<dl>{''.join(entries)}</dl><p class='small'>{_e(words.INTERVAL)}</p>"
+
+
+def _pictures(report: dict[str, Any], sheets: Sheets) -> Iterable[str]:
+    by_name = {result["row"]["name"]: result for result in report["results"]}
+    cards = [_card("real pictures, never trained on", sheets.real(), "what all models are compared with")]
+    for number, model in enumerate(report["models"]):
+        first = by_name[model["rows"][0]]
+        sheet = sheets.samples(first["pictures"])
+        note = "not chosen by anybody: a random draw" + (
+            "" if len(model["rows"]) == 1 else f", seed {model['seeds'][0]}"
+        )
+        cards.append(_card(f"{model['rank']}. {model['label']}", sheet, note, colour_of(number, model)))
+    yield f'<div class="cards">{"".join(cards)}</div>'
+
+
+def _card(title: str, picture: str | None, note: str, colour: str | None = None) -> str:
+    key = f'<span class="key {colour}"></span>' if colour else ""
+    shown = f'<img alt="{_e(title)}" src="{picture}">' if picture else "<p class='soft'>the pictures are gone</p>"
+    return f'<div class="card"><h3>{key}{_e(title)}</h3>{shown}<p class="soft small">{_e(note)}</p></div>'
+
+
+def _faults(models: list[dict[str, Any]]) -> str:
+    entries = []
+    for number, model in enumerate(models):
+        said = [
+            f"<li><span class='fault'>{_e(one['words'])}</span>"
+            + (f" <span class='soft'>({one['rows']} of {one['of']} seeds)</span>" if one["of"] > 1 else "")
+            + "</li>"
+            for one in model["findings"]
+        ] or ["<li class='soft'>nothing that real pictures do not show as well</li>"]
+        key = f'<span class="key {colour_of(number, model)}"></span>'
+        entries.append(
+            f'<div class="card"><h3>{key}{_e(model["label"])}</h3><ul class="small">{"".join(said)}</ul></div>'
+        )
+    note = (
+        "<p class='small soft'>Each is measured beside the same number for real pictures, and said only where it "
+        "lies far outside of what real sets differ by.</p>"
+    )
+    return f'{note}<div class="cards">{"".join(entries)}</div>'
+
+
+def _costs(report: dict[str, Any]) -> Iterable[str]:
+    by = report["ranked_by"]
+    name, better, _ = words.EXPLAINED[by]
+    floor = report["models"][0]["measures"][by]["floor"] if by == "fd" else None  # that of KID is noise around zero
+    axes: list[tuple[str, str, str, Callable[[float], float]]] = [
+        ("training", "seconds", "minutes of training", lambda seconds: seconds / 60),
+        ("sampling", "pictures_per_second", "ms to make a picture", lambda speed: 1000 / speed),
+        ("sampling", "evaluations", "network passes a picture", float),
+        ("training", "parameters", "parameters", float),
+    ]
+    charts = []
+    for group, key, title, of in axes:
+        points = []
+        for number, model in enumerate(report["models"]):
+            value = model[group][key]
+            if not value:
+                continue
+            measure = model["measures"][by]
+            reach = [(measure["low"], measure["high"])]
+            points.append(Series(model["label"], [(of(value), measure["mean"])], _number(number, model), reach))
+        if points:
+            charts.append(f'<div class="card">{plots.scatter(points, title, name, floor)}</div>')
+    if not charts:
+        yield "<p class='soft'>All sets were there already, so their costs are not known.</p>"
+        return
+    yield f"<p class='small'>Down and to the left is better: {_ORIENTED[better]}, and so is cheaper.</p>"
+    yield f'<div class="cards">{"".join(charts)}</div>'
+
+
+def _curves(report: dict[str, Any]) -> Iterable[str]:
+    results = {result["row"]["name"]: result for result in report["results"]}
+    scores, cards = [], []
+    for number, model in enumerate(report["models"]):
+        curves = results[model["rows"][0]]["curves"]
+        if not curves:
+            continue
+        colour = _number(number, model)
+        if len(curves["scores"]) > 1:
+            scores.append(Series(model["label"], [(t / 60, fd) for t, fd, _ in curves["scores"]], colour))
+        losses = [name for name in curves["losses"] if not name.rpartition("/")[2].startswith("_")][:4]
+        drawn = [
+            Series(name, [(t / 60, v) for t, v in curves["losses"][name]], place)
+            for place, name in enumerate(losses)
+            if len(curves["losses"][name]) > 1
+        ]
+        if drawn:
+            legend = _legend([(one.name, f"c{one.colour}") for one in drawn])
+            chart = plots.lines(drawn, "minutes", "loss")
+            cards.append(f'<div class="card"><h3>{_e(model["label"])}</h3>{legend}{chart}</div>')
+    if not scores and not cards:
+        yield "<p class='soft'>Nothing was recorded: sets that were there already, or very short trainings.</p>"
+        return
+    if scores:
+        legend = _legend([(one.name, plots.colour(one.colour)) for one in scores])
+        chart = plots.lines(scores, "minutes", "Fréchet distance")
+        yield (
+            "<p class='small'>Scores taken in training, on a few pictures of a slice that is kept for this: for the "
+            "shape of the curve, not to compare with the table.</p>"
+        )
+        yield f'{legend}<div class="cards"><div class="card">{chart}</div></div>'
+    if cards:
+        yield (
+            "<p class='small'>Losses: what each training pushes down. They differ in meaning from model to model, so "
+            "only their course says something: falling or settled is well, exploding is not; two networks that play "
+            "against each other should stay in balance.</p>"
+        )
+        yield f'<div class="cards">{"".join(cards)}</div>'
+
+
+def _legend(entries: Iterable[tuple[str, str]]) -> str:
+    items = "".join(f'<li><span class="key {colour}"></span>{_e(name)}</li>' for name, colour in entries)
+    return f'<ul class="legend">{items}</ul>'
+
+
+def _of_classes(report: dict[str, Any]) -> Iterable[str]:
+    table = classes(report)
+    if table:
+        note = (
+            "Each generated picture is counted to the class of the real pictures that it resembles most; the column of "
+            "real pictures is counted in the same way. Far more or fewer than there is a class that the model likes "
+            "too much or misses."
+        )
+        yield _section("Class by class", f"<p class='small'>{_e(note)}</p>", table)
+
+
+def _nearest(report: dict[str, Any], sheets: Sheets) -> Iterable[str]:
+    yield (
+        "<p class='small'>Eight generated pictures (top row) and under each the training picture that is nearest to "
+        "it: in what the network sees (middle) and pixel by pixel (bottom). Where top and bottom are the same picture, "
+        "the model copies.</p>"
+    )
+    cards = []
+    for number, model in enumerate(report["models"]):
+        sheet = sheets.nearest(model["rows"][0])
+        if sheet:
+            cards.append(
+                _card(model["label"], sheet, "generated / nearest / nearest by pixels", colour_of(number, model))
+            )
+    yield f'<div class="cards">{"".join(cards)}</div>'
+
+
+def _without(report: dict[str, Any]) -> str:
+    failed = [f"<li><b>{_e(one['row'])}</b>: {_e(one['why'])}</li>" for one in report["failed"]]
+    missing = [f"<li><b>{_e(name)}</b>: not made yet</li>" for name in report["missing"]]
+    return f"<ul>{''.join(failed + missing)}</ul>"
+
+
+def _commands(report: dict[str, Any]) -> str:
+    rows = []
+    for result in report["results"]:
+        if result.get("commands"):
+            lines = "\n".join(result["commands"])
+            rows.append(
+                f"<details><summary>{_e(result['row']['name'])}</summary><pre><code>{_e(lines)}</code></pre></details>"
+            )
+    detail = report["protocol_detail"] or {}
+    protocol = ", ".join(f"{key} {value}" for key, value in detail.items())
+    machine = ", ".join(f"{key} {value}" for key, value in report["machine"].items())
+    return (
+        f"<p>The whole comparison:</p><pre><code>{_e(report['command'])}</code></pre>"
+        f"<p>One row:</p>{''.join(rows)}"
+        f"<p class='soft small'>Protocol {_e(report['protocol'] or 'none')}: {_e(protocol)}. Numbers of another "
+        f"protocol must not be compared with these. Machine: {_e(machine)}. As plain values: report.json.</p>"
+    )
+
+
+def _number(number: int, model: dict[str, Any]) -> int | None:
+    return None if model["group"] is not None else number
+
+
+def _e(text: str) -> str:
+    return html.escape(text)

@@ -1,0 +1,63 @@
+"""The pictures of a report, as data inside the page."""
+
+from __future__ import annotations
+
+import base64
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from limner.errors import UserError
+from limner.evaluation.features import as_bytes
+from limner.evaluation.reference import shuffled
+from limner.evaluation.samples import open_samples
+from limner.pictures import grid, image
+
+if TYPE_CHECKING:
+    from limner.data import Pack
+
+ACROSS, DOWN = 8, 4
+_SIDE = 64  # pictures larger than this are shown smaller
+
+
+class Sheets:
+    """Sheets of pictures as PNG data URIs; None where there is nothing to show any more.
+
+    Args:
+        folder: of the comparison. pack: the real pictures.
+    """
+
+    def __init__(self, folder: Path, pack: Pack) -> None:
+        self.folder, self.pack = folder, pack
+
+    def real(self) -> str:
+        """Pictures that no model has seen; training ones where nothing is held out."""
+        part = self.pack.held_out if len(self.pack.held_out) else self.pack.train
+        return _sheet(self.pack.read(shuffled(part, 0, "shown")[: ACROSS * DOWN]))
+
+    def samples(self, path: str) -> str | None:
+        """The first pictures of a set."""
+        try:
+            opened = open_samples(path, tuple(self.pack.shape[1:]), ACROSS * DOWN, 0)  # type: ignore[arg-type]
+            return _sheet(np.concatenate(list(opened.blocks))[: ACROSS * DOWN])
+        except UserError:
+            return None  # moved away since it was measured: the numbers stand
+
+    def nearest(self, row: str) -> str | None:
+        """Samples over their nearest training pictures, as the measurement wrote them."""
+        path = self.folder / "rows" / f"{row}-nearest.png"
+        return _uri(path.read_bytes()) if path.is_file() else None
+
+
+def _sheet(pictures: np.ndarray) -> str:
+    pixels = as_bytes(pictures)
+    step = -(-max(pixels.shape[1:3]) // _SIDE)
+    file = io.BytesIO()
+    image(grid(pixels[:, ::step, ::step], ACROSS, zoom=1)).save(file, "PNG", optimize=True)
+    return _uri(file.getvalue())
+
+
+def _uri(png: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(png).decode()

@@ -1,0 +1,163 @@
+"""The tables of the page."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable
+from typing import Any
+
+from limner.studies.compare import plots, words
+from limner.studies.compare.plots import Scale, short
+from limner.studies.compare.words import duration
+
+_ABILITIES = {
+    "labels": ("by class", "makes pictures of a class that is asked for"),
+    "encode": ("encode", "finds a code for a given picture, and the picture of a code"),
+    "score": ("likelihood", "says how likely a given picture is"),
+    "denoise": ("denoise", "finds the clean picture behind a noisy one"),
+    "complete": ("complete", "fills in what is hidden"),
+    "transform": ("transform", "turns one picture into another"),
+    "predict": ("predict", "continues a sequence"),
+    "styles": ("styles", "exchanges styles between pictures"),
+    "critique": ("critique", "has a network that tells real from generated"),
+}
+_SHOWN = ("fd", "kid", "precision", "recall", "coverage")
+_WAYS = {"lower": "lower is better", "higher": "higher is better"}
+
+
+def colour_of(number: int, model: dict[str, Any]) -> str:
+    """The style sheet's colour of a model: by rank, grey for baselines."""
+    return plots.colour(None if model["group"] is not None else number)
+
+
+def ranking(report: dict[str, Any]) -> str:
+    """Best first: the measure that decides with its interval, the others, speed, memory, size."""
+    models, by = report["models"], report["ranked_by"]
+    shown = [by, *(name for name in _SHOWN if name != by and name in models[0]["measures"])]
+    values = [value for model in models for value in model["measures"][by]["values"]]
+    values += [models[0]["measures"][by]["floor"]] if by == "fd" else []  # that of KID is noise around zero
+    scale = Scale.of(values, 6, 168)
+    head = ["model", "against the next"]
+    cells = [f'<th scope="col">{head[0]}</th><th scope="col" class="left">{head[1]}</th>']
+    for name in shown:
+        title, better, _ = words.EXPLAINED[name]
+        way = _WAYS[better] + (", " + ("log scale" if scale.log else "dots: seeds") if name == by else "")
+        span = ' colspan="2"' if name == by else ""
+        cells.append(f'<th scope="col"{span}>{title}<span class="way">{way}</span></th>')
+    for title, way in (
+        ("training", "pictures/s"),
+        ("sampling", "pictures/s"),
+        ("memory", "in training"),
+        ("parameters", "of the model"),
+        ("trained for", "per seed"),
+        ("seeds", ""),
+    ):
+        cells.append(f'<th scope="col">{title}<span class="way">{way}</span></th>')
+    rows = [_floor_row(models[0], shown, by), *(_row(n, m, shown, by, scale) for n, m in enumerate(models))]
+    return _table("".join(cells), rows)
+
+
+def _row(number: int, model: dict[str, Any], shown: list[str], by: str, scale: Scale) -> str:
+    key = f'<span class="key {colour_of(number, model)}"></span>'
+    note = f' <span class="soft">{html.escape(model["group"])}</span>' if model["group"] else ""
+    cells = [f'<th scope="row">{key}{model["rank"]}. {html.escape(model["label"])}{note}</th>', _against(model["next"])]
+    for name in shown:
+        measure = model["measures"][name]
+        span = f'<span class="range">{short(measure["low"])} to {short(measure["high"])}</span>'
+        cells.append(f"<td>{short(measure['mean'])}{span}</td>")
+        if name == by:
+            drawn = plots.interval(
+                scale,
+                measure["low"],
+                measure["high"],
+                measure["values"],
+                measure["floor"],
+                None if model["group"] is not None else number,
+            )
+            cells.append(f'<td class="left">{drawn}</td>')
+    training, sampling = model["training"], model["sampling"]
+    cells += [
+        _known(training["pictures_per_second"], short),
+        _known(sampling["pictures_per_second"], short),
+        _known(training["peak_memory"], lambda held: f"{held / 2**20:,.0f} MiB"),
+        _known(training["parameters"], short),
+        _known(training["seconds"], duration),
+        f"<td>{len(model['rows'])}</td>",
+    ]
+    return f"<tr>{''.join(cells)}</tr>"
+
+
+def _floor_row(model: dict[str, Any], shown: list[str], by: str) -> str:
+    cells = ['<th scope="row" class="soft">floor: real pictures</th><td></td>']
+    for name in shown:
+        cells.append(
+            f'<td class="soft">{short(model["measures"][name]["floor"])}</td>' + ("<td></td>" if name == by else "")
+        )
+    return f"<tr>{''.join(cells)}{'<td></td>' * 6}</tr>"
+
+
+def _against(following: dict[str, Any] | None) -> str:
+    if following is None:
+        return "<td></td>"
+    kind = "ahead" if following["words"] == "ahead of" else "tied"
+    chance = f"chance alone: {following['chance']:.1%}"
+    said = f"{following['words']} {html.escape(following['label'])}"
+    return f'<td class="left {kind}">{said}<span class="range">{chance}</span></td>'
+
+
+def _known(value: float | None, said: Callable[[float], str]) -> str:
+    return f"<td>{said(value)}</td>" if value is not None else '<td class="soft">–</td>'
+
+
+def classes(report: dict[str, Any]) -> str | None:
+    """Share of each class among the pictures of each model, beside the real ones; None where no classes are known."""
+    rows = {result["row"]["name"]: result for result in report["results"]}
+    counted = [(m, rows[m["rows"][0]]["measured"].get("classes")) for m in report["models"]]
+    counted = [(model, found) for model, found in counted if found]
+    if not counted:
+        return None
+    first = counted[0][1]
+    names, real = first["names"], first["real"]
+    order = sorted(range(len(names)), key=lambda i: -real[i])[:30]
+    most = max(max(found["samples"]) for _, found in counted)
+    head = '<th scope="col">class</th><th scope="col">real</th>'
+    head += "".join(f'<th scope="col">{html.escape(model["label"])}</th>' for model, _ in counted)
+    body = []
+    for i in order:
+        cells = [f'<th scope="row">{html.escape(names[i])}</th><td>{real[i]:.1%}</td>']
+        for number, (model, found) in enumerate(counted):
+            share = found["samples"][i]
+            wide = round(60 * share / max(most, 1e-9))
+            bar = f'<span class="bar {colour_of(number, model)}" style="width:{wide}px"></span>'
+            cells.append(f'<td>{share:.1%}<span class="room">{bar}</span></td>')
+        body.append(f"<tr>{''.join(cells)}</tr>")
+    left = (
+        f"<p class='small soft'>The {len(order)} largest of {len(names)} classes.</p>"
+        if len(order) < len(names)
+        else ""
+    )
+    return _table(head, body) + left
+
+
+def abilities(models: list[dict[str, Any]]) -> str:
+    """What each model can do, and in one line what that means."""
+    known = [model for model in models if model["abilities"] is not None]
+    if not known:
+        return "<p class='soft'>Of pictures that were there already, nothing is known.</p>"
+    used = [name for name in _ABILITIES if any(name in model["abilities"] for model in known)]
+    if not used:
+        return "<p class='soft'>Nothing: they make new pictures.</p>"
+    head = '<th scope="col">model</th>' + "".join(f'<th scope="col">{_ABILITIES[name][0]}</th>' for name in used)
+    body = []
+    for model in known:
+        cells = "".join(f"<td>{'yes' if name in model['abilities'] else ''}</td>" for name in used)
+        body.append(f'<tr><th scope="row">{html.escape(model["label"])}</th>{cells}</tr>')
+    said = "; ".join(f"<b>{_ABILITIES[name][0]}</b>: {_ABILITIES[name][1]}" for name in used)
+    return f"{_table(head, body)}<p class='small soft'>{said}.</p>"
+
+
+def _table(head: str, rows: list[str]) -> str:
+    return (
+        f'<div class="scroll" tabindex="0"><table><thead><tr>{head}</tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
+    )
