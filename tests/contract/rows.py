@@ -24,6 +24,20 @@ ROWS = {
             {"conditioning": "projection"},
             {"loss": "wassserstein"},
             {"turns": 0},
+            {"loss": "wasserstein"},
+            {"architecture": "mlp", "kernel": 5},
+        ),
+    },
+    "wgan-gp": {
+        "small": {"width": 16, "widest": 32, "turns": 2},
+        "learns": {"turns": 3, "steps": 300, "generator_optimiser.rate": 1e-3, "discriminator_optimiser.rate": 1e-3},
+        "refuses": (
+            {"gp": 0.0},
+            {"gp": -1.0},
+            {"r1": 1.0},
+            {"discriminator_norm": "batch"},
+            {"smoothing": 0.1},
+            {"architecture": "mpl"},
         ),
     },
     "vae": {

@@ -8,7 +8,8 @@ import torch
 from limner.api import Attribute, Batch, Condition, Progress, Spec
 from limner.draws import PictureDraws, TurnDraws, layers_draw_from
 from limner.errors import UserError
-from limner.families.gan.dcgan import DCGAN, DCGANConfig, DCGANSampling, truncated
+from limner.families.gan.config import GANConfig, GANSampling
+from limner.families.gan.game import GAN, truncated
 
 SPEC = Spec(channels=3, height=20, width=16)
 LABELLED = Spec(
@@ -18,11 +19,11 @@ SMALL = {"width": 8, "widest": 16, "latent": 6}
 
 
 def model(spec=SPEC, **config):
-    config = DCGANConfig(**{**SMALL, **config})
-    DCGAN.check(config, spec)
+    config = GANConfig(**{**SMALL, **config})
+    GAN.check(config, spec)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return DCGAN(config, spec)
+        return GAN(config, spec)
 
 
 def batch(spec=SPEC, size=5, key=0):
@@ -49,7 +50,7 @@ def test_every_combination_plays(architecture, code, conditioning):
                 assert torch.isfinite(value)
     assert not scratch
     gan.eval()
-    *_, painted = gan.paint(PictureDraws(0, range(2)), Condition(), DCGANSampling())
+    *_, painted = gan.paint(PictureDraws(0, range(2)), Condition(), GANSampling())
     assert painted.shape == (2, *LABELLED.shape) and painted.abs().max() <= 1
 
 
@@ -119,7 +120,7 @@ def test_truncation_brings_pictures_together():
     gan = model().eval()
 
     def spread(truncation):
-        *_, painted = gan.paint(PictureDraws(0, range(16)), Condition(), DCGANSampling(truncation=truncation))
+        *_, painted = gan.paint(PictureDraws(0, range(16)), Condition(), GANSampling(truncation=truncation))
         return painted.std(0).mean().item()
 
     assert spread(0.1) < spread(0.7) < spread(None)
@@ -129,7 +130,7 @@ def test_labels_move_pictures_and_judgements():
     for conditioning in ("concatenate", "projection"):
         gan = model(LABELLED, conditioning=conditioning).eval()
         labels = [torch.tensor([[kind, 0]]).repeat(4, 1) for kind in (0, 2)]
-        one, two = (next(gan.paint(PictureDraws(0, range(4)), Condition(rows), DCGANSampling())) for rows in labels)
+        one, two = (next(gan.paint(PictureDraws(0, range(4)), Condition(rows), GANSampling())) for rows in labels)
         assert (one - two).abs().max() > 0.01 * one.abs().max()
         if conditioning == "concatenate":  # a projection starts at nothing: see below
             assert (gan.critique(one, labels[0]) != gan.critique(one, labels[1])).all()

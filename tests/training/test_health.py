@@ -39,6 +39,15 @@ def test_a_discriminator_that_wins() -> None:
     assert health.discriminator_wins({"fit/mse": 0.6}) is None
 
 
+def test_a_critics_numbers_are_not_taken_for_probabilities() -> None:
+    assert health.discriminator_wins({"discriminator/distance": 40.0, "discriminator/slope": 1.0}) is None
+    assert health.discriminator_wins({"discriminator/p_pair": 0.999}) is not None
+    assert health.discriminator_wins({"discriminator/p_pair": 0.7}) is None
+    assert health.too_steep({"discriminator/distance": 40.0, "discriminator/slope": 1.1}) is None
+    assert "3.0 times" in str(health.too_steep({"discriminator/distance": 40.0, "penalty/slope": 3.0}))
+    assert health.no_learning([1.0, 1.0, 1.0], {"discriminator/distance": 1.0}) is None
+
+
 def test_overfitting_needs_a_gap_that_grows() -> None:
     grows = [({"mse": 1.0}, {"mse": 1.0}), ({"mse": 0.5}, {"mse": 0.7}), ({"mse": 0.2}, {"mse": 0.8})]
     finding = health.overfitting(grows)

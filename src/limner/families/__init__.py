@@ -15,7 +15,8 @@ from limner.errors import unknown
 TABLE = {
     "flow_matching": "limner.families.diffusion.flow_matching:FlowMatching",
     "ddpm": "limner.families.diffusion.ddpm:DDPM",
-    "dcgan": "limner.families.gan.dcgan:DCGAN",
+    "gan": "limner.families.gan.game:GAN",
+    "dcgan": "limner.families.gan.game:GAN",  # what it was called when it had one architecture; runs are still about
     "vae": "limner.families.vae.vae:VAE",
 }
 

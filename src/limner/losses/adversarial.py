@@ -1,7 +1,8 @@
 """What the discriminator and the generator of a GAN minimise, by name, as functions of the discriminator's logits.
 
 Each takes logits of real and of fake pictures, (B,) each, and gives a scalar. The generator's also takes the real
-ones, for the losses that compare the two.
+ones, for the losses that compare the two. A discriminator's opinion is what a training records of it, by names that
+say what the numbers are: only some losses make its logits into probabilities.
 """
 
 from __future__ import annotations
@@ -10,10 +11,33 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+Opinion = Callable[[Tensor, Tensor], dict[str, Tensor]]
+
 Name = Literal["minimax", "non-saturating", "least-squares", "hinge", "wasserstein", "relativistic"]
+
+
+def beliefs(real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+    """Mean probabilities of being real, sigmoid(logit)."""
+    return {"p_real": real.sigmoid().mean(), "p_fake": fake.sigmoid().mean()}
+
+
+def pairs_won(real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+    """Mean probability that a real picture is the more real one of a pair."""
+    return {"p_pair": (_wide(real) - _wide(fake)).sigmoid().mean()}
+
+
+def distance(real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+    """E D(x) - E D(G(z)): a distance in the critic's own unit, no probability."""
+    return {"distance": _wide(real).mean() - _wide(fake).mean()}
+
+
+def _wide(logits: Tensor) -> Tensor:
+    # bfloat16 has three digits: of two large logits' difference nothing would be left.
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
 @dataclass(frozen=True)
@@ -25,12 +49,16 @@ class Adversarial:
         generator: (fake logits, real logits) to G's loss.
         smooths: whether real targets can be lowered to 1 - smoothing (one-sided, Salimans et al. 2016, section 3.4).
         pairs: whether G's loss looks at the real logits.
+        opinion: (real logits, fake logits) to what is recorded of them.
+        unbounded: whether D can gain without end by growing steeper.
     """
 
     discriminator: Callable[[Tensor, Tensor, float], Tensor]
     generator: Callable[[Tensor, Tensor], Tensor]
     smooths: bool = False
     pairs: bool = False
+    opinion: Opinion = beliefs
+    unbounded: bool = False
 
 
 def cross_entropy(real: Tensor, fake: Tensor, smoothing: float = 0.0) -> Tensor:
@@ -66,7 +94,7 @@ def hinge(real: Tensor, fake: Tensor, smoothing: float = 0.0) -> Tensor:
 
 def wasserstein(real: Tensor, fake: Tensor, smoothing: float = 0.0) -> Tensor:
     """E D(G(z)) - E D(x), Arjovsky et al. 2017, eq. 2: minus the distance, where D is 1-Lipschitz."""
-    return fake.mean() - real.mean()
+    return _wide(fake).mean() - _wide(real).mean()
 
 
 def linear_generator(fake: Tensor, real: Tensor) -> Tensor:
@@ -89,6 +117,6 @@ LOSSES: dict[str, Adversarial] = {
     "non-saturating": Adversarial(cross_entropy, non_saturating_generator, smooths=True),
     "least-squares": Adversarial(least_squares, least_squares_generator, smooths=True),
     "hinge": Adversarial(hinge, linear_generator),
-    "wasserstein": Adversarial(wasserstein, linear_generator),
-    "relativistic": Adversarial(relativistic, relativistic_generator, pairs=True),
+    "wasserstein": Adversarial(wasserstein, linear_generator, opinion=distance, unbounded=True),
+    "relativistic": Adversarial(relativistic, relativistic_generator, pairs=True, opinion=pairs_won),
 }

@@ -10,7 +10,7 @@ from limner.config import from_dict as config_from_dict
 from limner.errors import unknown
 from limner.families import typing
 
-NAMES = ("flow", "ddpm", "dcgan", "vae")
+NAMES = ("flow", "ddpm", "dcgan", "wgan-gp", "vae")
 DEFAULT = "flow"
 
 

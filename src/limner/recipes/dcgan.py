@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from limner.api import Recipe, Situation
 from limner.config import Options, Training
-from limner.families.gan.dcgan import Conditioning, DCGANConfig
+from limner.families.gan.config import Conditioning, GANConfig
 from limner.nn.conv import pyramid
 from limner.recipes.sizing import widest
 
@@ -27,12 +27,12 @@ def build(situation: Situation) -> tuple[Options, Training]:
 
     width = widest((64, 48, 32), seconds, situation.budget, STEPS)
     conditioning: Conditioning = "projection" if spec.attributes else "none"
-    return DCGANConfig(conditioning=conditioning, width=width), Training(batch=batch)
+    return GANConfig(conditioning=conditioning, width=width), Training(batch=batch)
 
 
 RECIPE = Recipe(
     name="dcgan",
-    family="dcgan",
+    family="gan",
     paper="Radford et al. 2016, arXiv 1511.06434",
     summary="two convolutional networks play against each other; sharp pictures in one pass",
     build=build,

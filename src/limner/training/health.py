@@ -48,6 +48,7 @@ def findings(
         saturation(samples, real),
         collapse(samples, real) if trainer.model.varies else None,
         discriminator_wins(trainer.smooth),
+        too_steep(trainer.smooth),
         no_learning([record["level"] for record in history] + [level(trainer.smooth)], trainer.smooth),
         overfitting([(record["train"], record["held_out"]) for record in history] + [(seen, unseen)]),
     ]
@@ -123,13 +124,31 @@ def collapse(samples: np.ndarray, real: np.ndarray) -> Finding | None:
 
 
 def discriminator_wins(losses: Mapping[str, float]) -> Finding | None:
-    """A discriminator that tells real from fake without error leaves the generator nothing to follow."""
-    real = next((value for name, value in losses.items() if name.endswith("/p_real")), None)
-    fake = next((value for name, value in losses.items() if name.endswith("/p_fake")), None)
-    if real is None or fake is None or real < 0.98 or fake > 0.02:
-        return None
+    """A discriminator that tells real from fake without error leaves the generator nothing to follow.
+
+    Probabilities only: a critic's distance may be as large as it likes.
+    """
+    real, fake, pair = (_recorded(losses, name) for name in ("p_real", "p_fake", "p_pair"))
     remedy = "lower the discriminator's rate, smooth its labels, or add noise to its input"
-    return Finding("the discriminator wins", f"D(real) {real:.2f}, D(fake) {fake:.2f}", remedy)
+    if real is not None and fake is not None and real >= 0.98 and fake <= 0.02:
+        return Finding("the discriminator wins", f"D(real) {real:.2f}, D(fake) {fake:.2f}", remedy)
+    if pair is not None and pair >= 0.98:
+        remedy = "lower the discriminator's rate, hold its slope (--set r1=1 --set r2=1), or add noise to its input"
+        return Finding("the discriminator wins", f"it is right about {pair:.1%} of the pairs", remedy)
+    return None
+
+
+def too_steep(losses: Mapping[str, float]) -> Finding | None:
+    """A critic that breaks the bound on its slope: what it measures is no distance, and grows without end."""
+    slope = _recorded(losses, "slope")
+    if slope is None or slope < 2:
+        return None
+    remedy = "raise the penalty (--set gp=...), take it more often, or lower the discriminator's rate"
+    return Finding("the critic is too steep", f"its slope is {slope:.1f} times the wanted one", remedy)
+
+
+def _recorded(losses: Mapping[str, float], name: str) -> float | None:
+    return next((value for key, value in losses.items() if key.endswith(f"/{name}")), None)
 
 
 def _range(pictures: np.ndarray) -> float:

@@ -1,1 +1,1 @@
-"""Adversarial generators: one method, one file."""
+"""Adversarial generators: one game, one file an architecture, combined by recipes."""

@@ -1,0 +1,138 @@
+"""The vocabulary of adversarial methods: what can be chosen, and what an architecture is.
+
+Architecture, loss, regulariser and conditioning are separate choices; recipes combine them. What makes no sense
+together is refused by `rules`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from msgspec import Meta
+from torch import nn
+
+from limner.api import Spec
+from limner.config import Optimiser, Options, Positive, Size
+from limner.losses import adversarial
+from limner.nn.norm import NormName
+from limner.nn.resample import Up
+
+ADAM = Optimiser(name="adam", rate=2e-4, betas=(0.5, 0.999))
+
+Conditioning = Literal["none", "concatenate", "projection"]
+
+
+class GANConfig(Options):
+    """The networks and the game between them.
+
+    An option that is not given is the architecture's own; `limner.families.gan.<file>` says which ones it heeds.
+
+    Attributes:
+        architecture: "transposed" is DCGAN's. "dense" is that of the tutorials done right: a dense layer, a reshape,
+            then interpolation and convolution; dropout instead of batch normalisation in the discriminator. "resnet"
+            is made of residual blocks (Gulrajani et al. 2017, appendix C). "mlp" has layers over whole pictures.
+        code: "noise" feeds the latent to the generator as it is; "encoded" draws noise of the picture's size, which
+            strided convolutions turn into a low code of `latent` values first.
+        latent: number of latent values.
+        prior: their distribution; "uniform" on [-1, 1] is DCGAN's.
+        width, widest: channels at half the picture's size, doubled at each further halving up to `widest`. A hidden
+            layer of "mlp" has eight times `width` units.
+        depth: number of hidden layers of "mlp" (3).
+        upsample, kernel, dropout: "transposed": transposed, 4, 0; "dense": nearest, 5, 0.3; "resnet": nearest;
+            "mlp": dropout 0. The dropout is in the discriminator.
+        generator_norm, discriminator_norm: normalisation. Generators have batch. Discriminators: "transposed" batch,
+            "dense" and "mlp" none, "resnet" layer; where a penalty looks at the slope for each picture, layer instead
+            of batch (Gulrajani et al. 2017, section 4).
+        conditioning: how labels are used. "concatenate" joins their embedding to the latent and, as constant planes, to
+            the discriminator's first layer (Mirza & Osindero 2014); "projection" has the discriminator add an inner
+            product with it instead (Miyato & Koyama 2018, eq. 3).
+        embedding: size of a label's embedding.
+        loss: what the two play for (`limner.losses.adversarial`).
+        gp, gp_centre: weight of (slope - centre)^2 between real and painted pictures, and the slope wanted there (1).
+        r1, r2: gamma in gamma / 2 E slope^2 at real (r1) and at painted (r2) pictures.
+        penalty_every: penalties are taken at each so-many-th step, as many times as heavy (Karras et al. 2020,
+            section 3.1, "lazy").
+        smoothing: real targets are 1 - smoothing (Salimans et al. 2016, section 3.4).
+        instance_noise: deviation of noise on all that the discriminator sees; falls to 0 along the training.
+        turns: discriminator steps for each generator step.
+    """
+
+    architecture: Literal["transposed", "dense", "resnet", "mlp"] = "transposed"
+    code: Literal["noise", "encoded"] = "noise"
+    latent: Positive = 100
+    prior: Literal["normal", "uniform"] = "normal"
+    width: Positive = 64
+    widest: Positive = 512
+    depth: Positive | None = None
+    upsample: Up | None = None
+    kernel: Annotated[int, Meta(ge=3, le=9)] | None = None
+    dropout: Annotated[float, Meta(ge=0, lt=1)] | None = None
+    generator_norm: NormName | None = None
+    discriminator_norm: NormName | None = None
+    conditioning: Conditioning = "none"
+    embedding: Positive = 32
+    loss: adversarial.Name = "non-saturating"
+    gp: Size = 0.0
+    gp_centre: Size | None = None
+    r1: Size = 0.0
+    r2: Size = 0.0
+    penalty_every: Positive = 1
+    smoothing: Annotated[float, Meta(ge=0, lt=0.5)] = 0.0
+    instance_noise: Size = 0.0
+    turns: Positive = 1
+    generator_optimiser: Optimiser = ADAM
+    discriminator_optimiser: Optimiser = ADAM
+
+    @property
+    def penalised(self) -> bool:
+        """Whether anything is asked of the slope of the discriminator."""
+        return bool(self.gp or self.r1 or self.r2)
+
+    @property
+    def judging_bias(self) -> bool:
+        """Whether D's last layer has a bias: it would never be trained where only differences of logits count.
+
+        (So it is under the relativistic loss, but runs from before this rule have one.)
+        """
+        return self.loss != "wasserstein"
+
+    def judging_norm(self, own: NormName) -> NormName:
+        """The discriminator's normalisation, where `own` is the architecture's."""
+        return self.discriminator_norm or ("layer" if own == "batch" and self.penalised else own)
+
+
+class GANSampling(Options):
+    """How pictures are drawn.
+
+    Attributes:
+        truncation: the latent comes from the middle of its distribution: a normal one is cut at +-truncation, a uniform
+            one scaled by it (Brock et al. 2019, section 3.1). Smaller is more typical and less diverse.
+    """
+
+    truncation: Annotated[float, Meta(gt=0)] | None = None
+
+
+class Painter(nn.Module):
+    """G: forward(latents (B, *wanted), labels (B, A) or None) gives pictures (B, C, H, W) in [-1, 1]."""
+
+    wanted: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Two networks that fit each other.
+
+    Attributes:
+        painter: makes G. critic: makes D, whose forward(pictures (B, C, H, W), labels) gives logits (B,).
+        heeds: those of `rules.PARTICULAR` that have a meaning here.
+        norms: what its networks can be normalised by.
+        smallest: side of the smallest picture, in pixels.
+    """
+
+    painter: Callable[[GANConfig, Spec], Painter]
+    critic: Callable[[GANConfig, Spec], nn.Module]
+    heeds: tuple[str, ...]
+    norms: tuple[NormName, ...]
+    smallest: int

@@ -1,0 +1,68 @@
+"""Networks of layers over whole pictures.
+
+Goodfellow et al. 2014, "Generative adversarial nets", arXiv 1406.2661, had such networks; the generator's hidden layers
+have the batch normalisation (Ioffe & Szegedy 2015) that came a year later.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from limner.api import Spec
+from limner.families.gan import conditioning, config
+from limner.families.gan.config import Architecture, GANConfig
+from limner.nn.dropout import Dropout
+from limner.nn.norm import norm
+
+UNITS = 8
+DEPTH = 3
+
+
+class Painter(config.Painter):
+    """G: a latent (B, latent) and labels (B, A) to pictures (B, C, H, W) in [-1, 1]."""
+
+    def __init__(self, config: GANConfig, spec: Spec) -> None:
+        super().__init__()
+        kind, units = config.generator_norm or "batch", UNITS * config.width
+        self.shape, self.wanted = spec.shape, (config.latent,)
+        self.labels = conditioning.painter_table(config, spec)
+        before = config.latent + (config.embedding if self.labels else 0)
+        layers: list[nn.Module] = []
+        for _ in range(config.depth or DEPTH):
+            layers += [nn.Linear(before, units, bias=kind == "none"), norm(kind, units), nn.LeakyReLU(0.2)]
+            before = units
+        self.layers = nn.Sequential(*layers, nn.Linear(before, math.prod(spec.shape)))
+
+    def forward(self, z: Tensor, labels: Tensor | None) -> Tensor:
+        """z (B, latent)."""
+        return torch.tanh(self.layers(conditioning.joined(z, labels, self.labels))).unflatten(1, self.shape)
+
+
+class Critic(nn.Module):
+    """D: pictures (B, C, H, W) and labels (B, A) to logits (B,)."""
+
+    def __init__(self, config: GANConfig, spec: Spec) -> None:
+        super().__init__()
+        kind, units, share = config.judging_norm("none"), UNITS * config.width, config.dropout or 0.0
+        self.planes = conditioning.planes_table(config, spec)
+        self.inner = conditioning.projection_table(config, spec, units)
+        before = math.prod(spec.shape) + (config.embedding if self.planes else 0)
+        layers: list[nn.Module] = []
+        for _ in range(config.depth or DEPTH):
+            layers += [nn.Linear(before, units, bias=kind == "none"), norm(kind, units), nn.LeakyReLU(0.2)]
+            layers.append(Dropout(share))
+            before = units
+        self.layers = nn.Sequential(*layers)
+        self.score = nn.Linear(units, 1, bias=config.judging_bias)
+        conditioning.forget(self.inner)
+
+    def forward(self, x: Tensor, labels: Tensor | None) -> Tensor:
+        """x (B, C, H, W)."""
+        x = self.layers(conditioning.with_planes(x.flatten(1), labels, self.planes))
+        return conditioning.projected(self.score(x).squeeze(1), x, labels, self.inner)
+
+
+NETWORKS = Architecture(Painter, Critic, heeds=("depth", "dropout"), norms=("batch", "layer", "none"), smallest=1)

@@ -1,0 +1,42 @@
+"""What a discriminator is asked of its slope: penalties of a critic and of pictures, to be differentiated again.
+
+A critic is a function from pictures (B, C, H, W) to logits (B,), each a function of its own picture alone. Slopes are
+taken in float32 or wider, also under autocast: a derivative of a derivative has no digits to spare.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+Critic = Callable[[Tensor], Tensor]
+
+
+def gradients(critic: Critic, pictures: Tensor) -> Tensor:
+    """The logits' gradients (B, C, H, W) at `pictures`, with a graph to the critic's weights."""
+    with torch.autocast(pictures.device.type, enabled=False):
+        at = pictures.detach().to(torch.promote_types(pictures.dtype, torch.float32)).requires_grad_()
+        (found,) = torch.autograd.grad(critic(at).sum(), at, create_graph=True)
+    return found
+
+
+def slopes(critic: Critic, pictures: Tensor) -> Tensor:
+    """Euclidean norms (B,) of the logits' gradients."""
+    return torch.linalg.vector_norm(gradients(critic, pictures).flatten(1), dim=1)
+
+
+def off_centre(slopes: Tensor, centre: float = 1.0) -> Tensor:
+    """E (slope - centre)^2 of slopes (B,): Gulrajani et al. 2017, eq. 3, for centre 1; Thanh-Tung et al. 2019 for 0."""
+    return (slopes - centre).square().mean()
+
+
+def squared_slope(critic: Critic, pictures: Tensor) -> Tensor:
+    """E slope^2: R1 at real pictures, R2 at painted ones, without gamma / 2 (Mescheder et al. 2018, eq. 9 and 10)."""
+    return gradients(critic, pictures).square().flatten(1).sum(1).mean()
+
+
+def between(real: Tensor, painted: Tensor, share: Tensor) -> Tensor:
+    """Points (B, C, H, W) on the lines from painted to real pictures; `share` (B, 1, 1, 1) of each is the real one."""
+    return painted + share * (real - painted)
