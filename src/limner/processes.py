@@ -12,6 +12,8 @@ import contextvars
 import datetime
 import json
 import os
+import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -57,8 +59,10 @@ class Processes:
             # NCCL wants a device for each process; messages travel by gloo in any case.
             backend = "cpu:gloo,cuda:nccl" if devices >= place.local_world else "gloo"
             seconds = float(os.environ.get("LIMNER_TIMEOUT", 3600 * HOURS))
+            timeout = datetime.timedelta(seconds=seconds)
             with _together():
-                dist.init_process_group(backend, timeout=datetime.timedelta(seconds=seconds))
+                store = _met(place.rank, place.world, timeout)
+                dist.init_process_group(backend, store=store, rank=place.rank, world_size=place.world, timeout=timeout)
             atexit.register(_leave)
         return cls(dist.get_rank(), dist.get_world_size())
 
@@ -207,10 +211,38 @@ def _together() -> Iterator[None]:
         yield
     except RuntimeError as error:
         _lost.append(error)
+        # Of gloo's words: neither where in its source nor what it advises.
+        reason = str(error).splitlines()[0].partition("] ")[2].partition(". ")[0] or str(error).splitlines()[0]
         raise Lost(
-            f"another process has ended or cannot be reached ({str(error).splitlines()[0]}): what was saved is whole; "
+            f"another process has ended or cannot be reached ({reason}): what was saved is whole; "
             "start again with --resume, or let torchrun --max-restarts do it"
         ) from error
+
+
+def _met(rank: int, world: int, timeout: datetime.timedelta) -> dist.Store:
+    """A store for this start of the processes alone, once all of them are there.
+
+    torchrun keeps one store over all its restarts, and processes that have ended have left their addresses in it. So
+    each process asks under a name that nobody has used before, and the first one answers with the name of the start.
+    """
+    store, _, _ = next(iter(dist.rendezvous("env://", timeout=timeout)))
+    store.set_timeout(timeout)
+    if rank:
+        question = uuid.uuid4().hex
+        store.set(f"limner/asks/{rank}", question)
+        start = store.get(f"limner/answers/{question}").decode()
+        store.set(f"limner/{start}/{rank}", "here")
+        return dist.PrefixStore(start, store)
+    start, missing, until = uuid.uuid4().hex, list(range(1, world)), time.monotonic() + timeout.total_seconds()
+    while missing:
+        for other in missing:
+            if store.check([f"limner/asks/{other}"]):
+                store.set(f"limner/answers/{store.get(f'limner/asks/{other}').decode()}", start)
+        time.sleep(0.01)
+        missing = [other for other in missing if not store.check([f"limner/{start}/{other}"])]
+        if missing and time.monotonic() > until:
+            raise RuntimeError(f"process {missing[0]} did not come within {timeout}")
+    return dist.PrefixStore(start, store)
 
 
 _lost: list[RuntimeError] = []

@@ -81,8 +81,10 @@ class Engine:
         return losses, [torch.zeros_like(p) if g is None else g for g, p in zip(grads, parameters, strict=True)]
 
     def _look(self, phase: Phase, batch: Batch, progress: Progress) -> dict[str, Tensor]:
-        with torch.no_grad(), self.precision(), layers_draw_from(batch.draws):
-            return {name: value.float() for name, value in phase.loss(batch, progress, {}).items()}
+        with torch.no_grad(), self.precision(), layers_draw_from(batch.draws), sharing(self.processes):
+            seen = {name: value.float() for name, value in phase.loss(batch, progress, {}).items()}
+        self.processes.mean(list(seen.values()))
+        return seen
 
     def precision(self) -> contextlib.AbstractContextManager[Any]:
         """The context in which losses are computed."""

@@ -22,7 +22,7 @@ from limner import storage
 from limner.api import Generator, Progress, Stage
 from limner.config import Config
 from limner.errors import UserError
-from limner.processes import Processes, sharing
+from limner.processes import Lost, Processes, sharing
 from limner.runs import JOURNAL, WEIGHTS, RunFolder
 from limner.training import checkpoint as checkpoints
 from limner.training.averaging import Average
@@ -280,7 +280,8 @@ class Trainer:
 
     def _finish(self) -> str:
         if self.stop is None:
-            self.model.finish()
+            with sharing(self.together.processes):
+                self.model.finish()
             self.average.follow()
         if self.together.first:
             for observer in self.observers:
@@ -314,7 +315,9 @@ class Interruptible:
                 self._before[number] = signal.signal(number, self._ask)
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None and issubclass(kind, Lost):
+            return  # the launcher will ask the ones that are left to end; first they say why
         for number, handler in self._before.items():
             signal.signal(number, handler)
 

@@ -1,0 +1,121 @@
+"""A job for torchrun, or for one process: every recipe trains for a few steps and one samples. `python job.py OUT`"""
+
+from __future__ import annotations
+
+import math
+import signal
+import sys
+from pathlib import Path
+
+import fragile
+import torch
+from rows import subject
+from safetensors.torch import save_file
+from torch import Tensor
+
+from limner.api import Batch, Losses, Progress, Scratch
+from limner.check.bench import SHAPE, Drawn
+from limner.config import Config
+from limner.families import build
+from limner.processes import Processes
+from limner.recipes import NAMES
+from limner.runs import RunFolder
+from limner.tasks.sample import Request, Sampler
+from limner.training.engine import Engine
+from limner.training.feed import Feed
+from limner.training.loop import Trainer
+
+STEPS = 5
+
+
+def config_of(name: str, precision: str) -> Config:
+    """A recipe on labelled pictures, made small."""
+    asked = subject(name)
+    changes = {"precision": precision, "steps": STEPS, "layout": "contiguous", "compile": "off", "device": "cpu"}
+    return asked.config(asked.spec(3, SHAPE), **changes)
+
+
+def trained(name: str, place: Path, processes: Processes) -> dict[str, Tensor]:
+    """All weights and buffers after a few steps of the one loop in float64."""
+    config = config_of(name, "float64")
+    folder = RunFolder(place / name)
+    folder.path.mkdir(parents=True, exist_ok=True)
+    trainer = Trainer(config, build(config), Drawn(config.spec), folder, processes=processes)
+    trainer.run()
+    return {key: value.detach().clone() for key, value in trainer.model.state_dict().items()}
+
+
+def first_gradients(name: str, processes: Processes) -> dict[str, Tensor]:
+    """Every phase's gradient of the first batch in float32, as one vector each."""
+    config = config_of(name, "float32")
+    model = build(config)
+    engine = Engine(model, config.train, processes)
+    feed = Feed(Drawn(config.spec), config.spec, config.train, engine)
+    stage, scratch, found = model.stages()[0], {}, {}
+    model.start(Feed(feed.pack, config.spec, config.train, engine, Processes()).batch(stage, stage.phases[0], 0, 0))
+    for phase in stage.phases:
+        if phase.optimiser is not None:
+            batch, progress = feed.batch(stage, phase, 0, 0), Progress(stage=stage.name)
+            _, gradients = engine.gradients(phase, batch, progress, scratch, phase.parameters())
+            processes.mean(gradients)
+            found[phase.name] = torch.cat([gradient.reshape(-1) for gradient in gradients])
+    return found
+
+
+def painted(name: str, place: Path, processes: Processes) -> None:
+    """Pictures of an untrained model, in a folder, as an archive and as a sheet."""
+    config = config_of(name, "float32")
+    request = Request(n=21, seed=4, label="all", batch=4)
+    sampler = Sampler(build(config), request, {"recipe": name}, processes=processes)
+    sampler.write(place / "pictures", place / "sheet.png", place / "pictures.npz")
+    assert len(sampler.all()) == 21
+
+
+def asked_to_stop(place: Path, processes: Processes) -> None:
+    """A training whose last process is asked to stop after its fourth step."""
+    trainer = fragile.trainer(place / "asked", processes)
+
+    def ask(progress: Progress) -> None:
+        if progress.step == 3 and processes.rank == processes.world - 1:
+            trainer.together.asked = signal.SIGTERM
+
+    trainer.model.after_step = ask
+    reason = trainer.run()
+    assert reason == "interrupted by SIGTERM", reason
+    if processes.first:
+        (place / "asked.txt").write_text(f"{trainer.step} {reason}")
+
+
+def poisoned(place: Path, processes: Processes) -> None:
+    """A training in which one process meets a loss that is no number, once."""
+    trainer = fragile.trainer(place / "poisoned", processes, checkpoint_every=2)
+    loss = trainer.model.loss
+
+    def poison(batch: Batch, progress: Progress, scratch: Scratch) -> Losses:
+        broken = progress.step == 3 and trainer.tries == 0 and processes.rank == processes.world - 1
+        return {name: value * (math.nan if broken else 1) for name, value in loss(batch, progress, scratch).items()}
+
+    trainer.model.loss = poison
+    trainer.stages = trainer.model.stages()
+    trainer.run()
+    assert trainer.tries == 1
+    if processes.first:
+        save_file({**trainer.model.state_dict(), "tries": torch.tensor(trainer.tries)}, place / "poisoned.safetensors")
+
+
+def work(place: Path, processes: Processes) -> None:
+    """Everything, with what came of it in files that the first process writes."""
+    torch.set_num_threads(1)
+    for name in NAMES:
+        weights, gradients = trained(name, place, processes), first_gradients(name, processes)
+        if processes.first:
+            save_file(weights, place / f"{name}.weights.safetensors")
+            save_file(gradients, place / f"{name}.gradients.safetensors")
+    painted("dcgan", place, processes)
+    asked_to_stop(place, processes)
+    poisoned(place, processes)
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).mkdir(parents=True, exist_ok=True)
+    work(Path(sys.argv[1]), Processes.join())
