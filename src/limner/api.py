@@ -59,7 +59,8 @@ class Batch:
         pictures: (B, C, H, W) float in [-1, 1].
         labels: (B, A) int64, one column an attribute; -1 is unknown, which is also the null condition.
         index: (B,) int64, the pictures' places in the set. epoch: (B,) int64, how often each was shown before.
-        frames: (B, T, C, H, W). vectors: (B, D). tokens: (B, L) int64. mask: (B, 1, H, W), 1 where known.
+        frames: (B, T, C, H, W), clips whose first frames are `pictures`.
+        vectors: (B, D). tokens: (B, L) int64. mask: (B, 1, H, W), 1 where known.
     """
 
     draws: Draws

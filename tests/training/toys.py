@@ -25,6 +25,7 @@ class ToyPack:
     id = "toy"
     shape = (1, 4, 4)
     depth = 8
+    frames = 0
     classes: tuple[str, ...] = ()
     attributes: ClassVar[dict[str, tuple[str, ...]]] = {}
 

@@ -91,6 +91,8 @@ def data_options(held: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--longtail", type=float, metavar="F", help="Fewer and fewer of each class: the first has F times the last."
         ),
+        click.option("--frames", type=POSITIVE, metavar="T", help="Films as clips of so many frames."),
+        click.option("--stride", type=POSITIVE, metavar="S", help="A clip begins every S frames; T unless given."),
         click.option("--depth", type=click.Choice(["8", "16"]), help="16 keeps 16-bit grey."),
         click.option("--channels", type=click.Choice(["auto", "1", "3", "4"]), help="1 makes them grey."),
     ]

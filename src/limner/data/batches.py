@@ -22,16 +22,17 @@ _AHEAD = 4096  # positions whose order is worked out at once
 
 
 class RawBatch(NamedTuple):
-    """What `Drawn` is, as tensors; pictures: float32 (b, C, H, W) in [-1, 1]."""
+    """What `Drawn` is, as tensors; pictures: float32 (b, C, H, W) in [-1, 1]; frames: (b, T, C, H, W) of clips."""
 
     pictures: Tensor
     labels: Tensor | None
     index: Tensor  # type: ignore[assignment]  # as a name it is worth more than tuple.index
     epoch: Tensor
+    frames: Tensor | None = None
 
 
 class Drawn(NamedTuple):
-    """pixels: (b, H, W, C), uint8 or uint16; labels: int64 (b,) or (b, columns), or None.
+    """pixels: (b, H, W, C), uint8 or uint16, of clips (b, T, H, W, C); labels: int64 (b,) or (b, columns), or None.
 
     index, epoch: int64 (b,), which picture of the set each is and how often it was shown before.
     """
@@ -80,7 +81,8 @@ class PackedPart:
         """See `Part.draw`."""
         places, epoch = self._order(start, count)
         rows = self.indices[places]
-        return Drawn(self.pack.read(rows), self._labels(rows), rows, epoch)
+        pixels = self.pack.clips(rows) if self.pack.frames else self.pack.read(rows)
+        return Drawn(pixels, self._labels(rows), rows, epoch)
 
     def _labels(self, rows: np.ndarray) -> np.ndarray | None:
         if self.columns is None:
@@ -136,6 +138,11 @@ class Batches:
         """The batch of a step's turn (0 <= turn < turns)."""
         pixels, labels, index, epoch = self.part.draw((step * self.turns + turn) * self.batch + self.first, self.share)
         draws = TurnDraws((self.seed, step, "augment", turn), self.batch, self.first, self.share)
-        pictures = augmented(to_float(pixels), self.augment, draws)
+        pictures, frames = to_float(pixels), None
+        if pictures.ndim == 5:  # all frames of a clip are changed alike, as if they were channels of one picture
+            frames = augmented(pictures.flatten(1, 2), self.augment, draws).view_as(pictures)
+            pictures = frames[:, 0]
+        else:
+            pictures = augmented(pictures, self.augment, draws)
         numbers = None if labels is None else torch.from_numpy(labels)
-        return RawBatch(pictures, numbers, torch.from_numpy(index), torch.from_numpy(epoch))
+        return RawBatch(pictures, numbers, torch.from_numpy(index), torch.from_numpy(epoch), frames)

@@ -50,7 +50,8 @@ def label_columns(source: Source, options: DataOptions) -> dict[str, LabelColumn
     first = options.label_columns or ((source.label_column,) if source.label_column else ())
     caption = caption_column(source, options)
     found: dict[str, LabelColumn] = {}
-    for name in [*first, *(n for n in names if n not in first and n != caption)]:
+    own = (caption, source.group_column, source.order_column)
+    for name in [*first, *(n for n in names if n not in first and n not in own)]:
         column = source.table[name]
         if name in first:
             _refuse_continuous(name, column)

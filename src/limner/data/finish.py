@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from limner.data import columns, duplicates, report, split
+from limner.data import clips, columns, duplicates, report, split
 from limner.data.balance import long_tail, no_classes
 from limner.data.columns import LabelColumn
 from limner.data.options import DataOptions
@@ -56,7 +56,12 @@ def finish(
     twice = duplicates.find(kept["digest"], kept["thumb"], lambda i: np.asarray(work[good[i], ..., : plan.channels]))
     table = source.table if len(good) == len(source) else source.table.take(pa.array(rows[good]))
     parts = _parts(table) if SPLIT in table.column_names and options.split is None else None
-    divided = split.divide(kept["digest"], twice.group, parts)
+    group = twice.group
+    if source.group_column is not None:
+        group = clips.together(table[source.group_column].to_numpy(), kept["digest"], options.frames or 1)
+    divided = split.divide(kept["digest"], group, parts)
+    if options.frames is not None:
+        divided = _clips(divided, table, source, group, options)
     labels = {name: LabelColumn(column.codes[good], column.values) for name, column in labels.items()}
     class_column = columns.class_column(source, options)
     table, caption_column = _captioned(table, source, options)
@@ -67,9 +72,10 @@ def finish(
         divided, tail = _long_tailed(divided, labels[class_column], table, options)
     values = _report(source, plan, kept, labels, class_column, table, caption_column, twice, divided, set_aside)
     values["longtail"] = tail
+    values["films"] = _films(table, source, divided, options)
     if not plan.preview:
         values["pack"], values["bytes"] = str(final), len(rows) * plan.row_bytes
-        _write(staging, values, plan, good, labels, table, divided, class_column, caption_column, key, work)
+        _write(staging, values, plan, good, labels, table, divided, class_column, caption_column, key, work, options)
     return Report(values)
 
 
@@ -100,6 +106,27 @@ def _without_idle_channels(plan: Plan, notes: list[PartNote]) -> Plan:
     colour, clear = any(note.colour for note in notes), any(note.clear for note in notes)
     channels = 4 if plan.channels == 4 and clear else 3 if plan.channels >= 3 and colour else 1
     return msgspec.structs.replace(plan, channels=channels)
+
+
+def _clips(
+    divided: split.Split, table: pa.Table, source: Source, group: np.ndarray, options: DataOptions
+) -> split.Split:
+    """The division of the pictures that begin a clip."""
+    assert options.frames is not None and source.group_column and source.order_column
+    film, frame = table[source.group_column].to_numpy(), table[source.order_column].to_numpy()
+    begins = clips.starts(film, frame, group, options.frames, options.stride or options.frames)
+    if not begins.any():
+        raise UserError(f"no {options.frames} readable frames of {source.name!r} follow each other: fewer --frames")
+    return split.Split(*(rows[begins[rows]] for rows in divided))
+
+
+def _films(table: pa.Table, source: Source, divided: split.Split, options: DataOptions) -> dict[str, int] | None:
+    """How many groups of frames there are, and how many clips of them."""
+    if source.group_column is None:
+        return None
+    groups = len(pc.unique(table[source.group_column]))
+    clips_of = sum(len(part) for part in divided) if options.frames else 0
+    return {"groups": groups, "clips": clips_of, "frames": options.frames or 0, "stride": options.stride or 0}
 
 
 def _parts(table: pa.Table) -> np.ndarray:
@@ -191,6 +218,7 @@ def _write(
     caption_column: str | None,
     key: str,
     work: np.ndarray,
+    options: DataOptions,
 ) -> None:
     """The files of a pack beside those of the work, then the manifest that lists them; only then the work may go.
 
@@ -227,6 +255,7 @@ def _write(
         caption_column=caption_column,
         labels={name: list(column.values) for name, column in labels.items()},
         files={name: (staging / name).stat().st_size for name in sorted(names)},
+        frames=0 if options.frames in (None, 1) else options.frames,
     )
     pixels = np.memmap(staging / "pixels.raw", plan.dtype, "r", 0, (len(work), *plan.shape))
     manifest.id = content_id(np.asarray(pixels), good if holes else None, staging, manifest)

@@ -30,6 +30,9 @@ class DataOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     seed      for built-in sets, for `limit` and for `longtail`.
     longtail  keep so many training pictures of each class that the first has this many times as many as the last,
               falling exponentially between them; which ones is decided by their names and `seed`.
+    frames    take films (video, animated pictures, folders of frames) apart into clips of so many frames; None takes
+              single frames of videos, and first frames of animated pictures.
+    stride    a clip, or a single frame, begins every so many frames; None is every `frames`, so that none overlap.
     """
 
     size: int | tuple[int, int] | None = None
@@ -44,6 +47,8 @@ class DataOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     limit: int | None = None
     seed: int = 0
     longtail: float | None = None
+    frames: int | None = None
+    stride: int | None = None
 
     def __post_init__(self) -> None:
         if self.size is not None:
@@ -64,6 +69,9 @@ class DataOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             raise UserError(f"alpha 'keep' needs a fourth channel, but channels is {self.channels}: leave it at auto")
         if self.limit is not None and self.limit < 1:
             raise UserError(f"impossible limit {self.limit}: give at least 1 picture")
+        for name, value in (("frames", self.frames), ("stride", self.stride)):
+            if value is not None and value < 1:
+                raise UserError(f"impossible {name} {value}: give at least 1 frame")
         if self.longtail is not None and not 1 <= self.longtail <= 1e6:
             raise UserError(f"impossible longtail {self.longtail:g}: give a factor of at least 1, such as 100")
 

@@ -22,6 +22,7 @@ class Manifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """What lies in a pack; written last, so that a pack without one is none.
 
     key: of the source and the options. id: of the contents. files: sizes in bytes, by name. labels: values by column.
+    frames: of a clip, 0 where the set is one of single pictures.
     """
 
     format: int
@@ -35,6 +36,7 @@ class Manifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     caption_column: str | None
     labels: dict[str, list[str]]
     files: dict[str, int]
+    frames: int = 0
 
 
 def is_pack(path: Path) -> bool:
@@ -71,11 +73,13 @@ class Pack:
     column's values. attributes: every label column and its values. report: what the scan found.
     train, validation, held_out: row numbers, int64, ascending, disjoint; scores in training use `validation`, reported
     scores `held_out`.
+    frames: of a clip, 0 for single pictures. A set of clips numbers them by their first picture: `train` and the others
+    hold only those, `read` gives them, `clips` all of them.
     """
 
     def __init__(self, path: Path, manifest: Manifest) -> None:
         self.path, self.manifest = path, manifest
-        self.id, self.depth = manifest.id, manifest.depth
+        self.id, self.depth, self.frames = manifest.id, manifest.depth, manifest.frames
         height, width, channels = manifest.shape
         self.shape = (channels, height, width)
         kind = np.uint8 if manifest.depth == 8 else np.uint16
@@ -122,6 +126,11 @@ class Pack:
         rows = indices if self._rows is None else self._rows[indices]
         return self._pixels[rows]
 
+    def clips(self, indices: Any) -> np.ndarray:
+        """Pixels (n, T, H, W, C) of the clips that begin with the pictures numbered `indices` (n,), T `frames`."""
+        indices = np.asarray(indices)
+        return self.read(indices[:, None] + np.arange(self.frames))
+
     def labels(self, indices: Any, column: str | None = None) -> np.ndarray | None:
         """Codes (n,), int64, of the classes or of another label column; -1 where a picture has none.
 
@@ -156,6 +165,8 @@ class Pack:
 def content_id(pixels: np.ndarray, rows: np.ndarray | None, folder: Path, manifest: Manifest) -> str:
     """A hash of pixels, labels, captions' table and division: equal for equal packs, wherever they come from."""
     digest = hashlib.sha256(f"{manifest.shape}{manifest.depth}{manifest.labels}{manifest.class_column}".encode())
+    if manifest.frames:
+        digest.update(f"clips of {manifest.frames}".encode())
     step = max(1, (1 << 24) // max(1, pixels[0].nbytes))
 
     def block(i: int) -> bytes:

@@ -47,6 +47,9 @@ class Report:
         if tail := v.get("longtail"):
             kept = ", ".join(f"{name} ({count:,})" for name, count in tail["classes"].items())
             row("long tail", f"{sum(tail['classes'].values()):,} of {tail['of']:,} to train on: {kept}")
+        if (films := v.get("films")) and films["frames"]:
+            every = films["stride"] or films["frames"]
+            row("clips", f"{films['clips']:,} of {films['frames']} frames, one every {every} (parts count clips)")
         parts = v["parts"]
         row("parts", ", ".join(f"{parts[name]:,} {words}" for name, words in _PARTS if parts[name]))
         aside = v["set_aside"]

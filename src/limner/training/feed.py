@@ -37,10 +37,11 @@ class Feed:
         key = (self.train.seed, step, phase.name, turn)
         draws = TurnDraws(key, self.train.batch, first, size, self.engine.device, self.engine.dtype)
         turns = max(p.turns for p in stage.phases)
-        pictures, labels, index = self._read(step, turn, turns)
+        pictures, labels, index, frames = self._read(step, turn, turns)
         places = (step * turns + turn) * self.train.batch + first + torch.arange(size)
         epoch = places // len(self.pack.train)
-        return Batch(draws, self.engine.place(shrunk(pictures, stage.size)), labels, index, epoch)
+        pictures = self.engine.place(shrunk(pictures, stage.size))
+        return Batch(draws, pictures, labels, index, epoch, frames=self._frames(frames, stage))
 
     def fixed(self, indices: np.ndarray, stage: Stage, name: str) -> Batch:
         """The pictures `indices`, without augmentation, with draws that depend on `name` alone."""
@@ -49,18 +50,26 @@ class Feed:
         )
         from limner.data.pixels import to_float
 
-        pictures = to_float(self.pack.read(indices))
-        labels = self._labels(indices)
-        return Batch(draws, self.engine.place(shrunk(pictures, stage.size)), labels, torch.as_tensor(indices))
+        pictures = self.engine.place(shrunk(to_float(self.pack.read(indices)), stage.size))
+        frames = to_float(self.pack.clips(indices)) if self.pack.frames else None
+        labels, index = self._labels(indices), torch.as_tensor(indices)
+        return Batch(draws, pictures, labels, index, frames=self._frames(frames, stage))
 
-    def _read(self, step: int, turn: int, turns: int) -> tuple[Tensor, Tensor | None, Tensor]:
+    def _frames(self, frames: Tensor | None, stage: Stage) -> Tensor | None:
+        """Clips (B, T, C, H, W) at the stage's size, where the engine wants them."""
+        if frames is None:
+            return None
+        small = shrunk(frames.flatten(0, 1), stage.size)
+        return self.engine.place(small).unflatten(0, frames.shape[:2])
+
+    def _read(self, step: int, turn: int, turns: int) -> tuple[Tensor, Tensor | None, Tensor, Tensor | None]:
         key = (step, turn, turns)
         if self._held is None or self._held[0] != key:
             raw = self._source(turns).at(step, turn)
             labels = None if raw.labels is None else raw.labels.to(self.engine.device)
-            self._held = (key, (raw.pictures, labels, raw.index))
-        pictures, labels, index = self._held[1]
-        return pictures, labels, index
+            self._held = (key, (raw.pictures, labels, raw.index, raw.frames))
+        pictures, labels, index, frames = self._held[1]
+        return pictures, labels, index, frames
 
     def _source(self, turns: int) -> Batches:
         if turns not in self._batches:

@@ -16,6 +16,7 @@ from limner.errors import UserError, nearest
 READERS = {
     "arrays": "limner.data.sources.arrays:ArrayReader",
     "digits": "limner.data.sources.digits:DigitsReader",
+    "films": "limner.data.sources.films:FilmReader",
     "folder": "limner.data.sources.folder:FolderReader",
     "parquet": "limner.data.sources.parquet:ParquetReader",
     "photos": "limner.data.sources.photos:PhotosReader",
@@ -89,7 +90,11 @@ def _folder(path: Path, options: DataOptions) -> Found:
         raise UserError(
             f"no files in the folder {str(path)!r}{why}: give a folder or archive of pictures, or a built-in set"
         )
+    from limner.data.sources import films
+
     packed = _packed_files(path, paths, options)
+    if packed is None and (options.frames is not None or films.only_videos(paths)):
+        return films.find_films(path, walked, options)
     name = path.resolve().name or "root"
     return packed or Found(name, walked.stamp, lambda: folder.open_tree(path, walked, options))
 
@@ -127,11 +132,13 @@ def _file(path: Path, options: DataOptions) -> Found:
     import tarfile
     import zipfile
 
-    from limner.data.sources import archives, arrays, folder, parquet
+    from limner.data.sources import archives, arrays, films, folder, parquet
 
     if not path.stat().st_size:
         raise UserError(f"the file {str(path)!r} is empty")
     head = arrays.head_of(path)
+    if films.is_film(path, options):
+        return films.find_film(path, options)
     if path.suffix.lower() in (".npy", ".npz"):
         return arrays.find_array(path)
     if head[:4] == b"PAR1":

@@ -74,6 +74,8 @@ class Source:
     label_column   the column that gives the classes when nobody names one
     caption_column the column that gives captions when nobody names one
     temporary      files unpacked into the cache, not needed once the set is packed
+    group_column   integers, equal for pictures that the division must not tear: frames of a film, slices of a scan
+    order_column   integers, the place of a picture in its group
     """
 
     kind: str
@@ -88,6 +90,8 @@ class Source:
     set_aside: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
     temporary: tuple[Path, ...] = ()
+    group_column: str | None = None
+    order_column: str | None = None
 
     def __len__(self) -> int:
         return self.table.num_rows

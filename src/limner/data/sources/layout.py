@@ -17,7 +17,7 @@ from limner.errors import UserError
 
 CLASS_COLUMN = "folder"
 _SHARD = re.compile(r"(\d{3,}|[0-9a-f]{2}|(shard|part|chunk|batch)[-_ ]?\d+)$", re.IGNORECASE)
-_TEXTS = r"(?i)\.(jsonl|csv|tsv|txt|json|md|ya?ml|parquet|xml|html?)$"
+TEXTS = r"(?i)\.(jsonl|csv|tsv|txt|json|md|ya?ml|parquet|xml|html?)$"
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Layout:
 
 def interpret(tree: Tree, options: DataOptions) -> Layout:
     """Names the layout, and turns folders, captions and metadata files into columns. No picture is opened."""
-    is_text = pc.match_substring_regex(tree.paths, _TEXTS).to_numpy()
+    is_text = pc.match_substring_regex(tree.paths, TEXTS).to_numpy()
     texts, pictures = tree.take(np.flatnonzero(is_text)), tree.take(np.flatnonzero(~is_text))
     aside: list[tuple[str, str]] = []
     used = np.zeros(len(texts.paths), dtype=bool)
