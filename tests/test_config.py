@@ -45,6 +45,9 @@ def test_override_by_last_part_and_by_path(base: Config) -> None:
     assert changed.model == Model(width=32, sizes=(3, 4), loss="wasserstein") and changed.train.batch == 4
     assert config.override(base, {"flip": "0.5"}, typing).train.augment.flip == 0.5
     assert config.override(base, {"steps": "none"}, typing).train.steps is None
+    assert config.override(base, {"sizes": "5, 6"}, typing).model.sizes == (5, 6)
+    assert config.override(base, {"sizes": "none"}, typing).model.sizes == ()
+    assert config.override(base, {"loss": "none"}, typing).model.loss == "none"
 
 
 @pytest.mark.parametrize(

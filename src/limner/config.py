@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, dataclass_transform
+from typing import Annotated, Any, Literal, dataclass_transform, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -119,7 +119,7 @@ Typing = Callable[[str], tuple[type, type]]
 def from_dict(raw: Mapping[str, Any], typing: Typing) -> Config:
     """A typed `Config` from plain values. Raises `UserError` for unknown keys and impossible values."""
     try:
-        config = msgspec.convert(raw, Config, strict=False)
+        config = msgspec.convert(_fitted(dict(raw), Config), Config, strict=False)
         spec_type, model_type = typing(config.family)
         return msgspec.structs.replace(
             config,
@@ -203,7 +203,23 @@ def _convert(values: Any, kind: type, where: str) -> Any:
     for key in values if isinstance(values, dict) else ():
         if key not in fields:
             raise unknown("option", f"{where}.{key}".lstrip("."), fields or ("none",))
-    return msgspec.convert(values, kind, strict=False)
+    return msgspec.convert(_fitted(values, kind), kind, strict=False)
+
+
+def _fitted(value: Any, kind: Any) -> Any:
+    """What was typed, where its plain reading is not what the type means: "a,b" as a list, the choice named none."""
+    if get_origin(kind) is Annotated:
+        kind = get_args(kind)[0]
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct) and isinstance(value, dict):
+        kinds = get_type_hints(kind, include_extras=True)
+        return {name: _fitted(part, kinds.get(name, Any)) for name, part in value.items()}
+    if isinstance(value, str) and get_origin(kind) is tuple:
+        return [word.strip() for word in value.split(",") if word.strip()]
+    if value is None and get_origin(kind) is tuple:
+        return []
+    if value is None and (kind is str or "none" in get_args(kind)):
+        return "none"
+    return value
 
 
 def _said(error: msgspec.ValidationError) -> str:

@@ -89,7 +89,7 @@ def test_relativistic_pairs_are_those_that_d_judged():
 def test_instance_noise_fades():
     gan, turn = model(instance_noise=0.5), batch()
     spread = [
-        (gan.noised(turn.pictures, turn.draws, "real", Progress(fraction=f)) - turn.pictures).std().item()
+        (gan.shown(turn.pictures, turn.draws, "real", Progress(fraction=f)) - turn.pictures).std().item()
         for f in (0.0, 0.5, 1.0)
     ]
     assert spread == pytest.approx([0.5, 0.25, 0.0], rel=0.05)

@@ -16,6 +16,7 @@ from limner.families.gan import architectures
 from limner.families.gan.config import GANConfig, GANSampling
 from limner.families.gan.game import GAN
 from limner.losses import penalties
+from limner.nn.augment import augment
 from limner.nn.norm import BatchNorm
 from limner.recipes import recipe
 
@@ -93,6 +94,26 @@ def test_the_gradient_penalty_is_part_of_the_critics_step():
     real, fake = gan.critic(turn.pictures, None).mean(), gan.critic(fakes, None).mean()
     torch.testing.assert_close(found["discriminator"], fake - real)
     torch.testing.assert_close(found["_distance"], real - fake)
+
+
+def test_the_discriminator_sees_augmented_pictures_and_the_penalty_too():
+    gan, turn = model(r1=3.0, augmentation=("colour", "cutout")), batch()
+    seen = []
+    gan.critic.register_forward_pre_hook(lambda _, given: seen.append(given[0].detach()))
+    scratch = {}
+    found = gan.discriminator_loss(turn, Progress(), scratch)
+    gan.generator_loss(turn, Progress(), scratch)
+    fakes = gan.painter(gan.latent(turn.draws), None)
+    changed = [
+        augment(x, turn.draws.named(kind), ("colour", "cutout"))
+        for kind, x in (("real", turn.pictures), ("fake", fakes))
+    ]
+    torch.testing.assert_close(seen, [*changed, changed[1]])
+    assert not torch.equal(changed[0], turn.pictures)
+    slope = penalties.squared_slope(lambda x: gan.critic(x, None), changed[0])
+    torch.testing.assert_close(found["r1"], 3.0 / 2 * slope)
+    plain = model(r1=3.0)
+    assert torch.equal(gan.painter(gan.latent(turn.draws), None), plain.painter(plain.latent(turn.draws), None))
 
 
 def test_r1_looks_at_real_and_r2_at_painted_pictures():

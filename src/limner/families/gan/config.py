@@ -16,6 +16,7 @@ from torch import nn
 from limner.api import Spec
 from limner.config import Optimiser, Options, Positive, Size
 from limner.losses import adversarial
+from limner.nn.augment import Change
 from limner.nn.norm import NormName
 from limner.nn.resample import Up
 
@@ -54,6 +55,8 @@ class GANConfig(Options):
         r1, r2: gamma in gamma / 2 E slope^2 at real (r1) and at painted (r2) pictures.
         penalty_every: penalties are taken at each so-many-th step, as many times as heavy (Karras et al. 2020,
             section 3.1, "lazy").
+        augmentation: differentiable changes of all that the discriminator sees, among "colour", "translation" and
+            "cutout", so that it cannot learn a small set by heart (`limner.nn.augment`).
         smoothing: real targets are 1 - smoothing (Salimans et al. 2016, section 3.4).
         instance_noise: deviation of noise on all that the discriminator sees; falls to 0 along the training.
         turns: discriminator steps for each generator step.
@@ -74,6 +77,7 @@ class GANConfig(Options):
     conditioning: Conditioning = "none"
     embedding: Positive = 32
     loss: adversarial.Name = "non-saturating"
+    augmentation: tuple[Change, ...] = ()
     gp: Size = 0.0
     gp_centre: Size | None = None
     r1: Size = 0.0

@@ -20,6 +20,7 @@ from limner.families.gan import rules
 from limner.families.gan.architectures import architecture
 from limner.families.gan.config import GANConfig, GANSampling
 from limner.losses import adversarial, penalties
+from limner.nn.augment import augment
 from limner.nn.embed import LabelMemory
 
 
@@ -71,8 +72,8 @@ class GAN(api.Generator, api.Conditions, api.Critiques):
         if self.memory is not None and batch.labels is not None:
             self.memory.see(batch.labels)
         fakes = self.painter(self.latent(batch.draws), batch.labels)
-        shown = self.noised(batch.pictures, batch.draws, "real", progress)
-        painted = self.noised(fakes.detach(), batch.draws, "fake", progress)
+        shown = self.shown(batch.pictures, batch.draws, "real", progress)
+        painted = self.shown(fakes.detach(), batch.draws, "fake", progress)
         real, fake = self.critic(shown, batch.labels), self.critic(painted, batch.labels)
         # G has not changed when its turn comes: its fakes, with their graph, are still its own.
         scratch["judged"] = fakes, batch.pictures, batch.labels
@@ -83,11 +84,11 @@ class GAN(api.Generator, api.Conditions, api.Critiques):
 
     def penalty_loss(self, batch: Batch, progress: Progress, scratch: Scratch) -> Losses:
         """Penalties alone, on pictures of their own, as much heavier as they are rarer."""
-        shown = painted = self.noised(batch.pictures, batch.draws, "real", progress)
+        shown = painted = self.shown(batch.pictures, batch.draws, "real", progress)
         if self.config.gp or self.config.r2:
             with torch.no_grad():
                 fakes = self.painter(self.latent(batch.draws), batch.labels)
-            painted = self.noised(fakes, batch.draws, "fake", progress)
+            painted = self.shown(fakes, batch.draws, "fake", progress)
         return self.penalties(shown, painted, batch, self.config.penalty_every)
 
     def penalties(self, real: Tensor, painted: Tensor, batch: Batch, times: int = 1) -> dict[str, Tensor]:
@@ -116,14 +117,15 @@ class GAN(api.Generator, api.Conditions, api.Critiques):
     def generator_loss(self, batch: Batch, progress: Progress, scratch: Scratch) -> Losses:
         """The fakes that D has just judged, judged again by the D that has learnt from them."""
         fakes, pictures, labels = scratch.pop("judged")
-        fake = self.critic(self.noised(fakes, batch.draws, "fake", progress), labels)
+        fake = self.critic(self.shown(fakes, batch.draws, "fake", progress), labels)
         real = fake.detach()
         if self.loss.pairs:
-            real = self.critic(self.noised(pictures, batch.draws, "real", progress), labels)
+            real = self.critic(self.shown(pictures, batch.draws, "real", progress), labels)
         return {"generator": self.loss.generator(fake, real)}
 
-    def noised(self, x: Tensor, draws: Draws, name: str, progress: Progress) -> Tensor:
-        """Pictures with instance noise (Sønderby et al. 2017, section 3.3)."""
+    def shown(self, x: Tensor, draws: Draws, name: str, progress: Progress) -> Tensor:
+        """Pictures as D sees them: augmented, with instance noise (Sønderby et al. 2017, section 3.3)."""
+        x = augment(x, draws.named(name), self.config.augmentation)
         sigma = self.config.instance_noise * (1 - progress.fraction)
         return x + sigma * draws.normal(f"instance noise {name}", *x.shape[1:]) if sigma else x
 
