@@ -93,6 +93,8 @@ def data_options(held: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option("--frames", type=POSITIVE, metavar="T", help="Films as clips of so many frames."),
         click.option("--stride", type=POSITIVE, metavar="S", help="A clip begins every S frames; T unless given."),
+        click.option("--slices", type=click.Choice(["axial", "coronal", "sagittal"]), help="Of medical volumes."),
+        click.option("--window", metavar="C,W|full", help="Grey values shown of medical scans; the file's own."),
         click.option("--depth", type=click.Choice(["8", "16"]), help="16 keeps 16-bit grey."),
         click.option("--channels", type=click.Choice(["auto", "1", "3", "4"]), help="1 makes them grey."),
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 import msgspec
@@ -10,6 +11,7 @@ from limner.errors import UserError, unknown
 
 CROPS = ("center", "fit", "stretch", "random")
 MAX_SIDE = 4096
+_WINDOW = re.compile(r"-?\d+(\.\d+)?,(?=.*[1-9])\d+(\.\d+)?")
 
 
 class DataOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -33,6 +35,9 @@ class DataOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     frames    take films (video, animated pictures, folders of frames) apart into clips of so many frames; None takes
               single frames of videos, and first frames of animated pictures.
     stride    a clip, or a single frame, begins every so many frames; None is every `frames`, so that none overlap.
+    slices    of medical volumes: axial, coronal or sagittal. None is axial.
+    window    of medical scans: "center,width" in their units, or full for all that their bits can say. None is the
+              window that a file names, else from its least value to its greatest.
     """
 
     size: int | tuple[int, int] | None = None
@@ -49,6 +54,8 @@ class DataOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     longtail: float | None = None
     frames: int | None = None
     stride: int | None = None
+    slices: Literal["axial", "coronal", "sagittal"] | None = None
+    window: str | None = None
 
     def __post_init__(self) -> None:
         if self.size is not None:
@@ -72,6 +79,10 @@ class DataOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         for name, value in (("frames", self.frames), ("stride", self.stride)):
             if value is not None and value < 1:
                 raise UserError(f"impossible {name} {value}: give at least 1 frame")
+        if self.slices not in (None, "axial", "coronal", "sagittal"):
+            raise unknown("direction of slices", str(self.slices), ("axial", "coronal", "sagittal"))
+        if self.window not in (None, "full") and not _WINDOW.fullmatch(self.window or ""):
+            raise UserError(f"impossible window {self.window!r}: give its center and width, such as 40,400, or full")
         if self.longtail is not None and not 1 <= self.longtail <= 1e6:
             raise UserError(f"impossible longtail {self.longtail:g}: give a factor of at least 1, such as 100")
 

@@ -119,9 +119,14 @@ def _key(found: Found, options: DataOptions) -> str:
 
 def _wanted(found: Found, options: DataOptions, key: str) -> Wanted:
     source = found.open()
+    for name in ("slices", "window"):
+        if getattr(options, name) is not None and source.kind != "scans":
+            raise UserError(f"--{name} is for medical scans: {source.name!r} holds none")
     for name in ("frames", "stride"):
         if getattr(options, name) is not None and source.order_column is None:
-            raise UserError(f"--{name} is for films, animated pictures and folders of frames: {source.name!r} is none")
+            raise UserError(
+                f"--{name} is for films, animated pictures, folders of frames and volumes: {source.name!r} is none"
+            )
     labels = label_columns(source, options)
     rows = select(source, labels, options)
     return Wanted(source, options, rows, narrowed(labels, rows, source, options), key)
