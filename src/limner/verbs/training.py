@@ -165,7 +165,8 @@ def _go_on(
     changes = {key: value for key, value in wish.assignments(config, len(pack.train)).items() if key in HARMLESS}
     if changes:
         config = override(config, changes, typing)
-        storage.write_file(folder / CONFIG, dumps(config))
+        if processes.first:
+            storage.write_file(folder / CONFIG, dumps(config))
     status = processes.tell(lambda: folder.status)
     if extend is not None:
         more = _more(extend)
