@@ -124,9 +124,7 @@ def _wanted(found: Found, options: DataOptions, key: str) -> Wanted:
             raise UserError(f"--{name} is for medical scans: {source.name!r} holds none")
     for name in ("frames", "stride"):
         if getattr(options, name) is not None and source.order_column is None:
-            raise UserError(
-                f"--{name} is for films, animated pictures, folders of frames and volumes: {source.name!r} is none"
-            )
+            raise UserError(f"--{name} is for films, folders of frames, volumes and sounds: {source.name!r} is none")
     labels = label_columns(source, options)
     rows = select(source, labels, options)
     return Wanted(source, options, rows, narrowed(labels, rows, source, options), key)

@@ -22,6 +22,7 @@ READERS = {
     "photos": "limner.data.sources.photos:PhotosReader",
     "scans": "limner.data.sources.medical:ScanReader",
     "shapes": "limner.data.sources.shapes:ShapesReader",
+    "sounds": "limner.data.sources.sounds:SoundReader",
     "tar": "limner.data.sources.archives:TarReader",
     "zip": "limner.data.sources.archives:ZipReader",
 }
@@ -91,13 +92,15 @@ def _folder(path: Path, options: DataOptions) -> Found:
         raise UserError(
             f"no files in the folder {str(path)!r}{why}: give a folder or archive of pictures, or a built-in set"
         )
-    from limner.data.sources import films, medical
+    from limner.data.sources import films, medical, sounds
 
     packed = _packed_files(path, paths, options)
     if packed is None and (options.frames is not None or films.only_videos(paths)):
         return films.find_films(path, walked, options)
     if packed is None and medical.are_scans(path, paths):
         return medical.find_scans(path, walked, options)
+    if packed is None and sounds.only_sounds(paths):
+        return sounds.find_sounds(path, walked, options)
     name = path.resolve().name or "root"
     return packed or Found(name, walked.stamp, lambda: folder.open_tree(path, walked, options))
 
@@ -135,7 +138,7 @@ def _file(path: Path, options: DataOptions) -> Found:
     import tarfile
     import zipfile
 
-    from limner.data.sources import archives, arrays, films, folder, medical, parquet
+    from limner.data.sources import archives, arrays, films, folder, medical, parquet, sounds
 
     if not path.stat().st_size:
         raise UserError(f"the file {str(path)!r} is empty")
@@ -144,6 +147,8 @@ def _file(path: Path, options: DataOptions) -> Found:
         return films.find_film(path, options)
     if medical.is_scan(path):
         return medical.find_scan(path, options)
+    if sounds.is_sound(path):
+        return sounds.find_sound(path, options)
     if path.suffix.lower() in (".npy", ".npz"):
         return arrays.find_array(path)
     if head[:4] == b"PAR1":

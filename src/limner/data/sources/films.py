@@ -19,9 +19,9 @@ from PIL import Image
 from limner.data.columns import natural
 from limner.data.options import DataOptions
 from limner.data.sources import layout
-from limner.data.sources.base import FILE, Found, Payload, Source, Unreadable, stamp_of_files
-from limner.data.sources.folder import Walked
-from limner.data.sources.tree import Tree, folders_of
+from limner.data.sources.base import Found, Payload, Source, Unreadable
+from limner.data.sources.folder import Walked, walk_one
+from limner.data.sources.tree import Tree, folders_of, pieces
 from limner.errors import MissingExtra, UserError
 
 VIDEO = r"(?i)\.(mp4|m4v|mov|webm|mkv|avi|mpe?g|ogv|wmv|flv)$"
@@ -52,9 +52,7 @@ def is_film(path: Path, options: DataOptions) -> bool:
 
 def find_film(path: Path, options: DataOptions) -> Found:
     """One film."""
-    names = pa.chunked_array([[path.name]], pa.large_string())
-    tree = Tree(names, pa.table({"path": pa.array([os.fsencode(path.name)], pa.large_binary())}), lambda i: b"")
-    walked = Walked(tree, (), stamp_of_files([path]))
+    walked = walk_one(path)
     return Found(path.stem, walked.stamp, partial(_open, path.parent, walked, options, path.stem))
 
 
@@ -112,7 +110,7 @@ def _open(root: Path, walked: Walked, options: DataOptions, name: str) -> Source
         kind="films",
         name=name,
         layout=f"{len(films):,} {words} ({found.layout})",
-        table=_columns(table, film_of, frame_of),
+        table=pieces(table, film_of, frame_of, FILM, FRAME),
         settings={"films": [[film.path, film.kind] for film in films]},
         places=pa.table(
             {
@@ -152,14 +150,6 @@ def _layout(tree: Tree, texts: np.ndarray, names: pa.ChunkedArray, options: Data
     films = np.concatenate([np.full(len(texts), -1), np.arange(len(names))])
     inner = Tree(paths, pa.table({"film": films}), lambda i: tree.load(int(texts[i])))
     return layout.interpret(inner, options)
-
-
-def _columns(table: pa.Table, film_of: np.ndarray, frame_of: np.ndarray) -> pa.Table:
-    table = table.rename_columns([f"{name}_" if name in (FILM, FRAME) else name for name in table.column_names])
-    numbers = pc.utf8_lpad(pa.array(frame_of).cast(pa.large_string()), len(str(frame_of.max())), "0")
-    names = pc.binary_join_element_wise(table[FILE].cast(pa.large_string()), numbers, pa.scalar(":", pa.large_string()))
-    table = table.set_column(table.column_names.index(FILE), FILE, names)
-    return table.append_column(FILM, pa.array(film_of)).append_column(FRAME, pa.array(frame_of))
 
 
 class Unplayable(Exception):

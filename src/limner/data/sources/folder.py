@@ -122,6 +122,15 @@ def walk(root: Path) -> Walked:
     return Walked(Tree(paths, table.select(["path"]), load), tuple(aside), stamp)
 
 
+def walk_one(path: Path) -> Walked:
+    """A single file, as if it lay alone in its folder."""
+    from limner.data.sources.tree import Tree
+
+    names = pa.chunked_array([[path.name]], pa.large_string())
+    places = pa.table({"path": pa.array([os.fsencode(path.name)], pa.large_binary())})
+    return Walked(Tree(names, places, lambda i: path.read_bytes()), (), stamp_of_files([path]))
+
+
 def _visit(
     entry: os.DirEntry[bytes], relative: bytes, columns: Columns, stack: list[bytes], aside: list[tuple[str, str]]
 ) -> None:

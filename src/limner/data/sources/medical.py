@@ -18,9 +18,8 @@ import pyarrow.compute as pc
 
 from limner.data.options import DataOptions
 from limner.data.sources import layout
-from limner.data.sources.base import FILE, SPLIT, Found, Payload, Source, Unreadable, stamp_of_files
-from limner.data.sources.folder import Walked
-from limner.data.sources.tree import Tree
+from limner.data.sources.base import FILE, SPLIT, Found, Payload, Source, Unreadable
+from limner.data.sources.folder import Walked, walk_one
 from limner.errors import UserError
 
 DICOM, NIFTI = r"(?i)\.(dcm|dicom|ima)$", r"(?i)\.nii(\.gz)?$"
@@ -57,9 +56,7 @@ def _has_magic(path: Path) -> bool:
 
 def find_scan(path: Path, options: DataOptions) -> Found:
     """One file."""
-    names = pa.chunked_array([[path.name]], pa.large_string())
-    places = pa.table({"path": pa.array([os.fsencode(path.name)], pa.large_binary())})
-    walked = Walked(Tree(names, places, lambda i: b""), (), stamp_of_files([path]))
+    walked = walk_one(path)
     return Found("scan", walked.stamp, partial(_open, path.parent, walked, options, "scan"))
 
 

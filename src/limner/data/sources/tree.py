@@ -9,6 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from limner.data.sources.base import FILE
+
 _CHUNK = 1 << 16
 
 
@@ -58,6 +60,19 @@ class Columns:
         """All rows so far."""
         self._flush()
         return pa.table({name: pa.chunked_array(self._closed[name], kind) for name, kind in self.types.items()})
+
+
+def pieces(table: pa.Table, group_of: np.ndarray, order_of: np.ndarray, group: str, order: str) -> pa.Table:
+    """Rows of what was taken apart: named "name:number", with columns of whose piece each is and of its number.
+
+    Columns that have these names already get an underscore.
+    """
+    table = table.rename_columns([f"{name}_" if name in (group, order) else name for name in table.column_names])
+    text = pa.large_string()
+    numbers = pc.utf8_lpad(pa.array(order_of).cast(text), len(str(order_of.max())), "0")
+    names = pc.binary_join_element_wise(table[FILE].cast(text), numbers, pa.scalar(":", text))
+    table = table.set_column(table.column_names.index(FILE), FILE, names)
+    return table.append_column(group, pa.array(group_of)).append_column(order, pa.array(order_of))
 
 
 def folders_of(paths: pa.ChunkedArray) -> pa.ChunkedArray:
