@@ -3,6 +3,10 @@
 from limner import recipes
 from limner.check import Subject
 
+# Eight pictures are seen after two batches of four: smaller ones leave something to be interrupted.
+ONCE = {"small": {"epochs": None, "batch": 1}, "size": (8, 8)}
+TWICE = {"small": {"epochs": None, "batch": 4}, "size": (8, 8)}
+
 UNET = {"unet.widths": [16, 32], "unet.blocks": [1, 1]}
 
 ROWS = {
@@ -45,6 +49,11 @@ ROWS = {
         "learns": {"steps": 150, "optimiser.rate": 3e-3},
         "refuses": ({"likelihood": "bernoulli", "scale": 0.1}, {"likelihood": "gauss"}, {"latent": 0}),
     },
+    "mean": ONCE,
+    "gaussian": {**ONCE, "refuses": ({"shrinkage": 1.5}, {"shrinkage": "ledoit"})},
+    "ppca": {**ONCE, "refuses": ({"components": 0},)},
+    "gmm": {**TWICE, "refuses": ({"mixtures": 0}, {"pictures": 0})},
+    "kde": {**TWICE, "refuses": ({"bandwidth": 0.0}, {"bandwidth": "wide"})},
 }
 
 

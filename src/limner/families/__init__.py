@@ -18,6 +18,11 @@ TABLE = {
     "gan": "limner.families.gan.game:GAN",
     "dcgan": "limner.families.gan.game:GAN",  # what it was called when it had one architecture; runs are still about
     "vae": "limner.families.vae.vae:VAE",
+    "mean": "limner.families.baselines.mean:Mean",
+    "gaussian": "limner.families.baselines.gaussian:Gaussian",
+    "ppca": "limner.families.baselines.ppca:PPCA",
+    "gmm": "limner.families.baselines.gmm:GMM",
+    "kde": "limner.families.baselines.kde:KDE",
 }
 
 

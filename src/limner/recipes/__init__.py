@@ -10,7 +10,10 @@ from limner.config import from_dict as config_from_dict
 from limner.errors import unknown
 from limner.families import typing
 
-NAMES = ("flow", "ddpm", "dcgan", "wgan-gp", "vae")
+NAMES = ("flow", "ddpm", "dcgan", "wgan-gp", "vae", "mean", "gaussian", "ppca", "gmm", "kde")
+GROUPS = {"baselines": ("mean", "gaussian", "ppca", "gmm", "kde")}
+"""Names that stand for several recipes."""
+
 DEFAULT = "flow"
 
 

@@ -1,0 +1,72 @@
+"""The mean picture, of all or of a class: the least that a generator can know of its pictures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import ClassVar
+
+import msgspec
+import torch
+from torch import Tensor
+
+from limner import api
+from limner.api import Batch, Condition, Losses, NoOptions, Phase, Progress, Scratch, Spec, Stage
+from limner.config import Options
+from limner.draws import Draws
+from limner.nn.gathering import Gathering, Moments, groups_of
+
+
+class MeanConfig(Options):
+    """There is nothing to choose."""
+
+
+class Means(Gathering):
+    """A mean a group, (G, C, H, W)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hold("pictures", torch.float32)
+
+
+class Mean(api.Generator, api.Conditions):
+    """Paints one picture, or one a class, whatever the seed. Knows the first attribute's values."""
+
+    Config, Sampling = MeanConfig, NoOptions
+    passes: ClassVar[int | None] = 1
+    varies: ClassVar[bool] = False
+
+    def __init__(self, config: MeanConfig, spec: Spec) -> None:
+        super().__init__()
+        self.config, self.spec = config, msgspec.structs.replace(spec, attributes=spec.attributes[:1])
+        self.sums = Moments(math.prod(spec.shape), 1 + len(spec.classes))
+        self.means = Means()
+
+    def stages(self) -> tuple[Stage, ...]:
+        """One look at every picture."""
+        return (Stage("look", (Phase("look", (), self.look, None),)),)
+
+    def look(self, batch: Batch, progress: Progress, scratch: Scratch) -> Losses:
+        """Adds up the pictures that were not shown before."""
+        self.sums.add_new(batch.pictures.flatten(1), groups_of(batch.labels, batch.size, self.device), batch.epoch)
+        return {}
+
+    def finish(self) -> None:
+        """The overall mean, then one a class; a class without pictures has the overall one."""
+        if not self.sums.begun:
+            return
+        overall = self.sums.sums()
+        means = [overall.total / overall.count]
+        for group in range(1, self.sums.groups):
+            count, total, *_ = self.sums.sums(group)
+            means.append(total / count if count > 0 else means[0])
+        self.means.put(pictures=torch.stack(means).view(-1, *self.spec.shape))
+        self.sums.empty()
+
+    def paint(self, draws: Draws, condition: Condition, options: NoOptions) -> Iterator[Tensor]:
+        """The mean; white noise before any picture was seen."""
+        pictures = self.means.get_buffer("pictures")
+        if not pictures.numel():
+            yield draws.normal("noise", *self.spec.shape).clamp(-1.0, 1.0)
+            return
+        yield pictures[groups_of(condition.labels, draws.size, self.device)].to(draws.dtype)

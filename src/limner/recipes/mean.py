@@ -1,0 +1,22 @@
+"""The mean picture, of everything or of a class."""
+
+from __future__ import annotations
+
+from limner.api import Recipe, Situation
+from limner.config import Options, Training
+from limner.families.baselines.mean import Mean, MeanConfig
+from limner.recipes.looking import looks
+
+
+def build(situation: Situation) -> tuple[Options, Training]:
+    """Fitted in closed form, whatever the budget."""
+    return MeanConfig(), looks(situation, Mean.passes)
+
+
+RECIPE = Recipe(
+    name="mean",
+    family="mean",
+    paper="none",
+    summary="the mean picture, one a class; the least there is to know",
+    build=build,
+)
