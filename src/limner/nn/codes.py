@@ -26,9 +26,8 @@ class PrincipalCodes(nn.Module):
         self.frame = Ellipsoids()
         self.rows = Rows(capacity)
 
-    def look(self, x: Tensor, group: Tensor, epoch: Tensor | None, fraction: float) -> None:
+    def look(self, x: Tensor, group: Tensor, epoch: Tensor, fraction: float) -> None:
         """Take in vectors (B, size) of groups (B,); `epoch` (B,) counts how often they were shown before."""
-        epoch = torch.zeros_like(group) if epoch is None else epoch.to(group.device)
         again = epoch > 0
         if not self.frame.known:
             self.sums.add_new(x, torch.zeros_like(group), epoch)

@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from limner.processes import current
+
 LIMIT = 12_000_000
 """Numbers that second moments may take, all groups together: 96 MB."""
 
@@ -110,9 +112,9 @@ class Moments(Gathering):
             rows = x[group == number]
             second[number].addmm_(rows.T, rows if test is None else rows @ test)
 
-    def add_new(self, x: Tensor, group: Tensor, epoch: Tensor | None) -> None:
+    def add_new(self, x: Tensor, group: Tensor, epoch: Tensor) -> None:
         """Take in those of the vectors that are shown for the first time, so that each counts once."""
-        new = torch.ones_like(group, dtype=torch.bool) if epoch is None else epoch.to(group.device) == 0
+        new = epoch == 0
         if bool(new.any()):
             self.add(x[new], group[new])
 
@@ -165,6 +167,19 @@ def columns_for(size: int, groups: int) -> int:
     """Directions in which second moments of vectors (size,) in so many groups fit; under 8 is not worth having."""
     room = LIMIT // (size * groups)
     return size if size <= min(room, EXACT) else min(room, MOST)
+
+
+def looked_at(
+    pictures: Tensor, labels: Tensor | None = None, epoch: Tensor | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Vectors (B, ...), groups (B,) and epochs (B,) of the whole global batch, the same on all processes.
+
+    So all of them gather the same sums in the same order, to the bit those that one process gathers.
+    """
+    group = groups_of(labels, len(pictures), pictures.device)
+    epoch = torch.zeros_like(group) if epoch is None else epoch.to(group.device)
+    processes = current()
+    return processes.gather(pictures.flatten(1)), processes.gather(group), processes.gather(epoch)
 
 
 def groups_of(labels: Tensor | None, size: int, device: torch.device) -> Tensor:

@@ -158,7 +158,13 @@ def _rows(
     rows = []
     for number, seed in enumerate(seeds):
         for one in found:
-            of_one: dict[str, Any] = {"name": "", "label": one.label, "kind": one.kind, "source": one.source, "group": one.group}
+            of_one: dict[str, Any] = {
+                "name": "",
+                "label": one.label,
+                "kind": one.kind,
+                "source": one.source,
+                "group": one.group,
+            }
             if one.kind == "train":
                 rows.append(Row(**of_one, **training, seed=seed, **common))
             elif number == 0:

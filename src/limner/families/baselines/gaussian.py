@@ -21,7 +21,7 @@ from limner.config import Fraction, Options
 from limner.draws import Draws
 from limner.errors import UserError
 from limner.losses.dequantisation import VARIANCE, bits, dequantised
-from limner.nn.gathering import Moments, columns_for, groups_of
+from limner.nn.gathering import Moments, columns_for, groups_of, looked_at
 from limner.nn.principal import Ellipsoids, Spectrum, shrinkage, spectrum
 
 
@@ -72,7 +72,7 @@ class Gaussian(api.Generator, api.Conditions, api.Scores):
 
     def look(self, batch: Batch, progress: Progress, scratch: Scratch) -> Losses:
         """Adds up the moments of the pictures that were not shown before."""
-        self.sums.add_new(batch.pictures.flatten(1), groups_of(batch.labels, batch.size, self.device), batch.epoch)
+        self.sums.add_new(*looked_at(batch.pictures, batch.labels, batch.epoch))
         return {}
 
     def finish(self) -> None:

@@ -23,8 +23,7 @@ from limner.draws import Draws
 from limner.errors import UserError
 from limner.losses.dequantisation import VARIANCE, bits, dequantised
 from limner.nn.codes import PrincipalCodes
-from limner.nn.gathering import Gathering, columns_for, groups_of
-
+from limner.nn.gathering import Gathering, columns_for, groups_of, looked_at
 
 AT_ONCE = 4_000_000
 """Distances that are held at a time."""
@@ -128,8 +127,7 @@ class KDE(api.Generator, api.Conditions, api.Scores):
 
     def look(self, batch: Batch, progress: Progress, scratch: Scratch) -> Losses:
         """The first pass gives the axes, the second the codes."""
-        group = groups_of(batch.labels, batch.size, self.device)
-        self.codes.look(batch.pictures.flatten(1), group, batch.epoch, progress.fraction)
+        self.codes.look(*looked_at(batch.pictures, batch.labels, batch.epoch), progress.fraction)
         return {}
 
     def finish(self) -> None:

@@ -14,7 +14,7 @@ from limner import api
 from limner.api import Batch, Condition, Losses, NoOptions, Phase, Progress, Scratch, Spec, Stage
 from limner.config import Options
 from limner.draws import Draws
-from limner.nn.gathering import Gathering, Moments, groups_of
+from limner.nn.gathering import Gathering, Moments, groups_of, looked_at
 
 
 class MeanConfig(Options):
@@ -48,7 +48,7 @@ class Mean(api.Generator, api.Conditions):
 
     def look(self, batch: Batch, progress: Progress, scratch: Scratch) -> Losses:
         """Adds up the pictures that were not shown before."""
-        self.sums.add_new(batch.pictures.flatten(1), groups_of(batch.labels, batch.size, self.device), batch.epoch)
+        self.sums.add_new(*looked_at(batch.pictures, batch.labels, batch.epoch))
         return {}
 
     def finish(self) -> None:
