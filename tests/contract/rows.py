@@ -4,7 +4,7 @@ from limner import recipes
 from limner.check import Subject
 
 # Eight pictures are seen after two batches of four: smaller ones leave something to be interrupted.
-ONCE = {"small": {"epochs": None, "batch": 1}, "size": (8, 8)}
+ONCE = {"small": {"epochs": None, "batch": 2}, "size": (8, 8)}
 TWICE = {"small": {"epochs": None, "batch": 4}, "size": (8, 8)}
 
 UNET = {"unet.widths": [16, 32], "unet.blocks": [1, 1]}
