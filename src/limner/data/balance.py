@@ -8,7 +8,6 @@ from collections.abc import Iterable
 import numpy as np
 
 from limner.data.permutation import order
-from limner.draws import seed_of
 from limner.errors import UserError
 
 POWERS = {"sqrt": 0.5, "full": 0.0}
@@ -39,6 +38,8 @@ class Balanced:
 
     def order(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Indices of the pictures at these positions, and how often each was shown before; int64 of the same shape."""
+        from limner.draws import seed_of  # brings torch, which packing does without
+
         positions = np.asarray(positions, dtype=np.int64)
         slots = order(positions, self.length, self.key)
         group = np.searchsorted(self.ends, slots, side="right")

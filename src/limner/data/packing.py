@@ -5,13 +5,12 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 import pyarrow as pa
 
-from limner.crew import Crew
 from limner.data import plan as planning
 from limner.data.cache import cache_folder, check_space, locked, make_folder, put_in_place, sync_folder
 from limner.data.columns import LabelColumn, label_columns
@@ -28,6 +27,9 @@ from limner.data.sources.base import Found, Payload, Source, stamp_of
 from limner.data.worker import Job
 from limner.errors import UserError
 from limner.storage import write_file
+
+if TYPE_CHECKING:  # it brings torch, which is slow to come
+    from limner.crew import Crew
 
 PEEKS, CLUSTER = 64, 8
 _DEFAULT = DataOptions()

@@ -10,15 +10,18 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
 
-from limner.crew import Crew
 from limner.data.part import PartNote, part_files, part_is_done
 from limner.data.worker import Job, Parts, read_job
 from limner.errors import UserError
 from limner.launch import launch
+
+if TYPE_CHECKING:  # it brings torch, which is slow to come
+    from limner.crew import Crew
 
 Progress = Callable[[int, int, str], None]
 WORTH_PROCESSES = 1.0  # seconds of work below which starting processes does not pay
