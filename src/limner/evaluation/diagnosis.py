@@ -16,7 +16,7 @@ from limner.evaluation.intervals import Floats
 from limner.evaluation.kinds import Kinds
 from limner.evaluation.looks import NAMES, Looks
 
-SURE = 6.0
+SURE = 5.0
 BLUR, ROUGH, NOISE, NOISE_TIMES, BLOCKS = 0.7, 1.5, 1.7, 2.0, 0.2
 HUE, BRIGHTNESS, COLOURFULNESS, FLAT_CONTRAST, HARD_CONTRAST = 6.0, 15.0, 12.0, 0.7, 1.4
 TWINS, COPIES, UNBALANCED, LITTLE = 0.2, 0.1, 0.2, 0.5
@@ -36,7 +36,7 @@ class Diagnosis:
 
     Attributes:
         facts: name to {"samples", "real", "other_real"}: the last is of other real pictures, to show the spread.
-        classes: {"by", "names", "samples", "real"} with shares; by "labels", or by "kinds" where there are none.
+        classes: {"column", "names", "samples", "real"} with the shares of the set's own classes; None without any.
     """
 
     findings: tuple[Finding, ...] = ()
@@ -46,12 +46,11 @@ class Diagnosis:
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         findings = [{"name": one.name, "words": one.words} for one in self.findings]
-        by_label = self.classes is not None and self.classes["by"] == "labels"
         return {
             "diagnosis": [one.words for one in self.findings],
             "findings": findings,
             "facts": dict(self.facts),
-            "classes": self.classes if by_label else None,
+            "classes": self.classes,
         }
 
 
@@ -73,11 +72,12 @@ class Twins:
 
 
 def diagnose(
-    samples: Looks, real: Looks, other: Looks, kinds: Kinds, twins: Twins, measures: Mapping[str, Any]
+    samples: Looks, real: Looks, other: Looks, kinds: Sequence[Kinds], twins: Twins, measures: Mapping[str, Any]
 ) -> Diagnosis:
     """The diagnosis of samples beside the real pictures that they are compared with, and `other` real ones.
 
     Args:
+        kinds: ways to sort the pictures, each of which may be out of balance.
         measures: precision and recall with their floors, see `limner.evaluation.result.Measure`.
     """
     count = len(samples.prints)
@@ -88,19 +88,21 @@ def diagnose(
     }
     facts["twins"] = {"samples": twins.twins, "real": twins.real_twins, "other_real": twins.real_twins}
     facts["copies"] = {"samples": twins.copies, "real": twins.real_copies, "other_real": twins.real_copies}
-    unbalanced = kinds.unbalanced(twins.different) and kinds.distance > UNBALANCED
+    uneven = [kind for kind in kinds if kind.distance > UNBALANCED and kind.unbalanced(twins.different)]
+    worst = max(uneven, key=lambda kind: kind.distance, default=None)
     findings = _repetition(twins, count)
     coarse = _coarse(ours, theirs)
     findings += coarse
     # A shift of colours that the mixture of classes explains is the classes' matter, and the other way round.
-    alike = _Column(real.table, weights=kinds.weights(real.numbers)) if unbalanced else theirs
+    alike = theirs if worst is None else _Column(real.table, weights=worst.weights(real.numbers))
     colours = _colours(ours, alike, spoilt=bool(coarse))
     findings += colours
-    if unbalanced and not coarse and not colours:
-        findings.append(Finding("classes", kinds.words()))
+    if worst is not None and not coarse and not colours:
+        findings.append(Finding("classes", worst.words()))
     if not findings:
         findings += _likeness(measures)
-    return Diagnosis(tuple(findings), facts, kinds.to_dict())
+    classes = kinds[0].to_dict() if len(kinds) == 1 and kinds[0].column is not None else None
+    return Diagnosis(tuple(findings), facts, classes)
 
 
 class _Column:

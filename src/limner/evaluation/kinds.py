@@ -25,7 +25,10 @@ _TWIN = 0.1
 _COPY = 0.4
 """A sample copies a training picture where it is nearer to it than this share of what its own neighbour is."""
 _RARE = 1e-9
+_FEWEST, _LIKE = 10, 0.25
 _HASHED_BYTES = 1 << 30
+
+Features3 = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -33,14 +36,16 @@ class Kinds:
     """Classes of samples and of real pictures, found in the same way for both.
 
     Attributes:
-        by: "labels" of the nearest training picture, or "kinds": clusters of the training pictures' features.
-        names: of the classes. samples, real: the class of each picture, (n,) and (m,).
+        column: of labels, which are those of the nearest training picture; None for clusters of features.
+        names: of the classes. samples, real: what each picture is counted as, (n,) and (m,). truth: what the real ones
+            are, (m,).
     """
 
-    by: str
+    column: str | None
     names: tuple[str, ...]
     samples: np.ndarray
     real: np.ndarray
+    truth: np.ndarray
 
     @property
     def shares(self) -> tuple[Floats, Floats]:
@@ -72,51 +77,73 @@ class Kinds:
     def words(self) -> str:
         """The imbalance in a sentence."""
         ours, real = self.shares
-        what = "class" if self.by == "labels" else "kind"
-        top = int(ours.argmax())
-        name = f" {self.names[top]!r}" if self.by == "labels" else ""
-        if ours[top] > 0.7 and real[top] < 0.5:
-            return f"one {what} only: {ours[top]:.0%} are of {what}{name}, of real pictures {real[top]:.0%}"
-        missing = [i for i in np.argsort(-real) if ours[i] < 0.2 * real[i]]
-        if missing and self.by == "labels":
-            listed = ", ".join(repr(self.names[i]) for i in missing[:5]) + (", ..." if len(missing) > 5 else "")
+        what = "kind" if self.column is None else "class"
+        only = self.only
+        if only is not None:
+            said = f"one {what} only: {ours[only]:.0%} are counted as {self._named(only)}, "
+            said += f"of real pictures {real[only]:.0%}"
+            right = self._counted(only)[only]
+            return said + (f" (of real ones that are, {right:.0%})" if right < 0.9 else "")
+        missing = [int(i) for i in np.argsort(-real) if ours[i] < 0.2 * real[i]]
+        if missing and self.column is not None:
+            listed = ", ".join(map(self._named, missing[:5])) + (", ..." if len(missing) > 5 else "")
             return f"classes nearly missing: {listed}; {self.distance:.0%} of the pictures are of a wrong class"
         if missing:
             return f"{len(missing)} of {len(self.names)} kinds of pictures are nearly missing"
         most = int((ours - real).argmax())
-        name = f" {self.names[most]!r}" if self.by == "labels" else ""
-        return f"{what}es out of balance: {ours[most]:.0%} are of {what}{name}, of real pictures {real[most]:.0%}"
+        return f"out of balance: {ours[most]:.0%} are counted as {self._named(most)}, of real pictures {real[most]:.0%}"
+
+    def _named(self, number: int) -> str:
+        return self.names[number] if self.column is None else f"{self.column} {self.names[number]!r}"
+
+    @property
+    def only(self) -> int | None:
+        """The class that all samples may be of: they are counted like the real pictures of it. None where none is."""
+        ours, _ = self.shares
+        common = [i for i in range(len(self.names)) if (self.truth == i).sum() >= _FEWEST]
+        apart = {i: float(np.abs(ours - self._counted(i)).sum() / 2) for i in common}
+        best = min(apart, key=lambda i: apart[i], default=None)
+        return best if best is not None and apart[best] < min(_LIKE, self.distance / 2) else None
+
+    def _counted(self, number: int) -> Floats:
+        """As what the real pictures of a class are counted, in shares."""
+        found = np.bincount(self.real[self.truth == number], minlength=len(self.names))
+        return found / found.sum()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
         ours, real = self.shares
-        return {"by": self.by, "names": list(self.names), "samples": ours.tolist(), "real": real.tolist()}
+        return {"column": self.column, "names": list(self.names), "samples": ours.tolist(), "real": real.tolist()}
 
 
 def kinds_of(
-    pack: Pack,
-    nearest: np.ndarray,
-    real_nearest: np.ndarray,
-    fake: np.ndarray,
-    real: np.ndarray,
-    pool: np.ndarray,
-    seed: int,
-) -> Kinds:
-    """The classes of samples and real pictures.
+    pack: Pack, numbers: np.ndarray, nearest: np.ndarray, real_nearest: np.ndarray, features: Features3, seed: int
+) -> list[Kinds]:
+    """The classes of samples and real pictures: of the set's classes, else of each label column, else of clusters.
 
     Args:
-        nearest, real_nearest: numbers in the pack of each sample's and each real picture's nearest training picture.
-        fake, real, pool: features of samples, real pictures and training pictures.
+        numbers: of the real pictures in the pack. nearest, real_nearest: those of each sample's and each real picture's
+            nearest training picture.
+        features: of samples, real pictures and training pictures.
     """
-    labels = [pack.labels(numbers) for numbers in (nearest, real_nearest)]
-    if labels[0] is not None and labels[1] is not None and len(pack.classes) > 1:
-        return Kinds("labels", pack.classes, *(np.maximum(x, 0) for x in labels if x is not None))
+    own = pack.manifest.class_column
+    found = []
+    for column in [own] if own else pack.attributes:
+        codes = [pack.labels(which, column) for which in (nearest, real_nearest, numbers)]
+        names = tuple(pack.attributes[column])
+        if len(names) > 1:
+            # Pictures without a label are counted as the first class on both sides alike.
+            found.append(Kinds(column, names, *(np.maximum(x, 0) for x in codes if x is not None)))
+    if found:
+        return found
     from sklearn.cluster import KMeans
 
+    fake, real, pool = features
     count = int(np.clip(len(real) // 20, 1, _CLUSTERS))
     model = KMeans(count, n_init=1, random_state=seed_of(seed, "kinds") % 2**32).fit(pool[:3000])
     names = tuple(f"kind {i + 1}" for i in range(count))
-    return Kinds("kinds", names, model.predict(fake).astype(np.int64), model.predict(real).astype(np.int64))
+    ours, theirs = (model.predict(x).astype(np.int64) for x in (fake, real))
+    return [Kinds(None, names, ours, theirs, theirs)]
 
 
 def repetition(prints: list[bytes], features: np.ndarray, real: np.ndarray) -> tuple[int, float, float]:

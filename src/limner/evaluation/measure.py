@@ -159,7 +159,7 @@ def _diagnose(
     different, twins, usual_twins = repetition(seen.prints, fake, features)
     copies = copied(pack, seen.prints, near, apart, pool)
     usual_copies = 0.0 if skip is not None else copied(pack, known.prints, usual_near, usual_apart, pool)
-    kinds = kinds_of(pack, real.pool[near], real.pool[usual_near], fake, features, pool, seed)
+    kinds = kinds_of(pack, usual, real.pool[near], real.pool[usual_near], (fake, features, pool), seed)
     facts = Twins(different, twins, usual_twins, copies, usual_copies)
     return diagnose(seen, known, others, kinds, facts, measures)
 

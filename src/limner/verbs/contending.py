@@ -135,7 +135,7 @@ def _known(run: Run) -> dict[str, Any]:
         "steps": steps,
         "seconds": seconds,
         "batch": batch,
-        "processes": config.resolved.get("processes", 1),
+        "processes": status.get("processes", 1),
         "precision": config.train.precision,
         "threads": config.train.threads,
         "parameters": config.resolved.get("parameters"),
