@@ -123,3 +123,12 @@ def test_names_do_not_matter(tmp_path):
     a, b = pack(one, DataOptions()), pack(two)
     for part in ("train", "validation", "held_out"):
         assert contents(a, part) == contents(b, part)
+
+
+def test_one_film_is_held_out_and_another_one_validates():
+    group = np.arange(120) // 20
+    made = divide(digests(120), group, None, films=True)
+    assert [len(set(group[part])) for part in (made.train, made.validation, made.held_out)] == [4, 1, 1]
+    assert not set(group[made.validation]) & (set(group[made.train]) | set(group[made.held_out]))
+    two = divide(digests(40), np.arange(40) // 20, None, films=True)
+    assert (len(two.train), len(two.validation), len(two.held_out)) == (20, 0, 20)

@@ -59,7 +59,7 @@ def finish(
     group = twice.group
     if source.group_column is not None:
         group = clips.together(table[source.group_column].to_numpy(), kept["digest"], options.frames or 1)
-    divided = split.divide(kept["digest"], group, parts)
+    divided = split.divide(kept["digest"], group, parts, films=source.group_column is not None)
     if options.frames is not None:
         divided = _clips(divided, table, source, group, options)
     labels = {name: LabelColumn(column.codes[good], column.values) for name, column in labels.items()}

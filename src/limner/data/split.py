@@ -20,7 +20,7 @@ class Split(NamedTuple):
     left_out: np.ndarray
 
 
-def divide(digests: np.ndarray, group: np.ndarray, parts: np.ndarray | None) -> Split:
+def divide(digests: np.ndarray, group: np.ndarray, parts: np.ndarray | None, films: bool = False) -> Split:
     """Cuts n pictures into training, validation and held-out ones.
 
     Where the source has a part `test` (int8 `parts`: PART_TEST, PART_VALIDATION, 0 for others), that is the held-out
@@ -28,7 +28,8 @@ def divide(digests: np.ndarray, group: np.ndarray, parts: np.ndarray | None) -> 
     of files do not matter and a set that grows keeps its choice. Groups of duplicates are never torn: where a given
     part tears one, its training pictures are left out. The validation slice, which scores in training use, is a
     source's own part of that name, else a fifth of the held-out side (a third of a side below 500), at most 2,000.
-    Below four pictures nothing is held out.
+    Where groups are whole `films` and the held-out side is one of them, another one validates. Below four pictures
+    nothing is held out.
     """
     n = len(digests)
     parts = np.zeros(n, np.int8) if parts is None else parts
@@ -45,6 +46,9 @@ def divide(digests: np.ndarray, group: np.ndarray, parts: np.ndarray | None) -> 
         share = VALIDATION_SHARE_SMALL if count < SMALL else VALIDATION_SHARE
         target = min(VALIDATION_MOST, round(count * share)) if count > 1 else 0
         is_validation = _choose(digests, group, is_test, max(target, int(count > 1)))
+        if not is_validation.any() and films and count > 1 and not parts.any() and len(np.unique(group[~held])) > 1:
+            is_validation = _choose(digests, group, ~held, 1)  # the held-out side is one group: another one validates
+            held = held | is_validation
     held_out = held & ~is_validation
     # A given part may tear a group: what reported scores use wins over validation, both win over training.
     torn = np.isin(group, group[held_out]) & is_validation & (parts == PART_VALIDATION)
