@@ -103,6 +103,10 @@ def _speed() -> list[str]:
         parts += ["## Packing", *_packing(found["packing"])]
     if steps := [found[name] for name in found if name.startswith("step-")]:
         parts += ["## Training steps", *_steps(steps)]
+    if "scaling" in found or "two-hosts" in found:
+        parts.append("## Several processes")
+        parts += _scaling(found["scaling"]) if "scaling" in found else []
+        parts += _two_hosts(found["two-hosts"]) if "two-hosts" in found else []
     return parts
 
 
@@ -141,6 +145,28 @@ def _steps(results: Sequence[dict[str, Any]]) -> list[str]:
     end = f"Geometric mean of what Limner chooses by itself: **{mean:.2f}x**, of processor time {busy:.2f}x "
     end += f"(target {results[0]['target']:g}x)."
     return [said, _table(" | ".join(["", "tutorial", *ways, "chosen"]), rows), end, *_sources(results)]
+
+
+def _scaling(result: dict[str, Any]) -> list[str]:
+    world = str(result["processes"])
+    rows = []
+    for name, one in result["recipes"].items():
+        speeds = (f"{one['pictures_per_second'][count]:,.1f}" for count in ("1", world))
+        rows.append([name, f"{one['batch_per_process']}", *speeds, f"**{one['gain']:.2f}x**", one["precision"]])
+    said = f"Weak scaling: training steps on {result['data']}, pictures a second, one thread for each process."
+    head = f"recipe | batch of each process | 1 process | {world} processes | gain | precision"
+    return [said, _table(head, rows), *_sources([result])]
+
+
+def _two_hosts(result: dict[str, Any]) -> list[str]:
+    said = (
+        f"Two hosts ({result['hosts']}) train together; the second one is killed after the checkpoint at step "
+        f"{result['killed_after_checkpoint']} of {result['steps']} and started again. From the kill to the next "
+        f"checkpoint: {result['seconds_from_kill_to_next_checkpoint']:.0f} s. The run is {result['state']} at step "
+        f"{result['last_step']}; no weight is farther than {result['largest_difference_of_a_weight']:.0e} from those "
+        "of one undisturbed process."
+    )
+    return [said, *_sources([result])]
 
 
 def _both(result: dict[str, Any], way: str) -> str:

@@ -38,8 +38,9 @@ def config_of(name: str, precision: str) -> Config:
 def trained(name: str, place: Path, processes: Processes) -> dict[str, Tensor]:
     """All weights and buffers after a few steps of the one loop in float64."""
     config = config_of(name, "float64")
-    folder = RunFolder(place / name)
-    folder.path.mkdir(parents=True, exist_ok=True)
+    folder = RunFolder(place / name if processes.first else place / f"rank {processes.rank}")  # as on another machine
+    if processes.first:
+        folder.path.mkdir(parents=True, exist_ok=True)
     trainer = Trainer(config, build(config), Drawn(config.spec), folder, processes=processes)
     trainer.run()
     return {key: value.detach().clone() for key, value in trainer.model.state_dict().items()}

@@ -54,6 +54,10 @@ def test_pictures_are_those_of_one_process(places):
     assert len({(place / "sheet.png").read_bytes() for place in places}) == 1
 
 
+def test_the_first_process_alone_writes(places):
+    assert not [path for place in places for path in place.glob("rank*")]
+
+
 def test_nothing_is_left_over(places):
     hidden = {path.name for place in places for path in place.rglob(".*")}
     assert hidden == {".limner.json"}

@@ -13,7 +13,7 @@ import torch
 from limner import storage
 from limner.config import Config, dumps, from_dict, to_dict
 from limner.errors import UserError
-from limner.processes import Processes
+from limner.processes import Lost, Processes
 from limner.runs import CONFIG, JOURNAL, RunFolder
 from limner.training.card import write_card
 from limner.training.doctor import doctor
@@ -126,6 +126,9 @@ def _run(trainer: Trainer) -> None:
         _write_status(folder, trainer, "interrupted" if trainer.stop else "finished", reason)
         write_card(folder)
         storage.write_manifest(folder.path)
+    if trainer.together.heard and not trainer.together.asked:
+        # Not done: a launcher that was not asked to stop is to start this process again, for when the other comes back.
+        raise Lost(f"another process was asked to stop: saved at step {trainer.step:,}; start again with --resume")
 
 
 def extend(folder: RunFolder, seconds: float | None = None, steps: int | None = None) -> Config:

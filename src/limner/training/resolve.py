@@ -145,17 +145,18 @@ class Demand:
 
 
 class Trial:
-    """A throw-away copy of a training, to measure it."""
+    """A throw-away copy of a training, to measure it; of one process, unless `processes` share it."""
 
-    def __init__(self, config: Config, pack: Any, build: Build) -> None:
+    def __init__(self, config: Config, pack: Any, build: Build, processes: Processes | None = None) -> None:
         self.model = build(config).to(config.train.device)
-        self.engine = Engine(self.model, config.train)
+        self.engine = Engine(self.model, config.train, processes)
         self.feed = Feed(pack, config.spec, config.train, self.engine)
         self.stage = self.model.stages()[-1]
         if config.train.compile == "on":
             compile_parts(self.model)
         self.step = 0
-        self.model.start(self.feed.batch(self.stage, self.stage.phases[0], 0, 0))
+        whole = Feed(pack, config.spec, config.train, self.engine, Processes())
+        self.model.start(whole.batch(self.stage, self.stage.phases[0], 0, 0))
 
     def take(self) -> float:
         """One step. Returns the sum of its losses' sizes."""

@@ -26,12 +26,12 @@ class Together:
     """The side of `trainer` that looks at the other processes; alone, it has little to do.
 
     Attributes:
-        asked: the signal that has asked this process to stop, 0 for none.
+        asked: the signal that has asked this process to stop, 0 for none. heard: the one that any process was asked by.
     """
 
     def __init__(self, trainer: Trainer, processes: Processes) -> None:
         self.trainer, self.processes = trainer, processes
-        self.asked = 0
+        self.asked = self.heard = 0
         self._told = 0
         self._apart = False
         works = {
@@ -59,8 +59,8 @@ class Together:
 
     def asked_to_stop(self) -> str | None:
         """Why all processes are to stop, where any of them was asked to."""
-        (asked,) = self.processes.largest(self.asked)
-        return f"interrupted by {signal.Signals(asked).name}" if asked else None
+        (self.heard,) = self.processes.largest(self.asked)
+        return f"interrupted by {signal.Signals(self.heard).name}" if self.heard else None
 
     def go_on(self) -> None:
         """Tell the others what the first process has decided: the plan, and whether to stop."""
