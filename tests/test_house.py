@@ -22,8 +22,8 @@ ROOT = Path(__file__).parents[1]
 HOUSE = ROOT / "src" / "limner"
 
 # The ground floor, which any room may stand on: errors for users, typed options, named random numbers, devices,
-# safe writing.
-GROUND = {"errors", "config", "draws", "devices", "storage"}
+# safe writing, the processes that share a piece of work.
+GROUND = {"errors", "config", "draws", "devices", "storage", "launch", "processes", "crew"}
 
 # Pictures in and out, and the folder that a run is.
 INOUT = {"data", "provenance", "pictures", "runs"}
@@ -34,6 +34,9 @@ ARROWS: dict[str, set[str]] = {
     "draws": {"errors"},
     "devices": {"errors"},
     "storage": {"errors"},
+    "launch": set(),
+    "processes": {"errors", "launch"},
+    "crew": {"processes"},
     "api": GROUND,
     # pieces that know no family
     "nn": GROUND,
