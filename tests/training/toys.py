@@ -36,6 +36,10 @@ class ToyPack:
         self.validation = np.arange(count - 8, count - 4)
         self.held_out = np.arange(count - 4, count)
 
+    @property
+    def pictures(self) -> int:
+        return len(self.train)
+
     def __len__(self) -> int:
         return len(self.pixels)
 

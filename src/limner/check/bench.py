@@ -35,7 +35,7 @@ class Broken(Exception):
 class Drawn:
     """Eight pictures in memory, discs and bars on slopes of light, with the interface of a pack."""
 
-    id, depth, frames = "drawn", 8, 0
+    id, depth, frames, pictures = "drawn", 8, 0, COUNT
 
     def __init__(self, spec: Spec) -> None:
         self.shape = spec.shape

@@ -18,8 +18,9 @@ from limner.cli.terminal import Terminal
 def data(terminal: Terminal, data: str, out: str | None, **options: Any) -> None:
     """Say what is in DATA before anything is trained.
 
-    DATA is a folder, a zip, tar, parquet, idx, .npz or .npy file, or a built-in set: digits, shapes, photos. Films,
-    medical scans (DICOM, NIfTI) and recordings become pictures.
+    DATA is a folder, a zip, tar, parquet, idx, .npz or .npy file, shards such as 'set/{000..127}.tar' (in quotes) or
+    s3://bucket/*.parquet, hf:owner/name, or a built-in set: digits, shapes, photos. Films, medical scans (DICOM, NIfTI)
+    and recordings become pictures.
     """
     from limner import verbs
 

@@ -95,6 +95,9 @@ def data_options(held: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--stride", type=POSITIVE, metavar="S", help="A clip begins every S frames; T unless given."),
         click.option("--slices", type=click.Choice(["axial", "coronal", "sagittal"]), help="Of medical volumes."),
         click.option("--window", metavar="C,W|full", help="Grey values shown of medical scans; the file's own."),
+        click.option("--stream", is_flag=True, default=None, help="Read tars or parquet as they are trained on."),
+        click.option("--head", type=POSITIVE, metavar="N", help="First pictures that a stream is judged by (10000)."),
+        click.option("--buffer", type=POSITIVE, metavar="N", help="Pictures of a stream shuffled at a time (4096)."),
         click.option("--depth", type=click.Choice(["8", "16"]), help="16 keeps 16-bit grey."),
         click.option("--channels", type=click.Choice(["auto", "1", "3", "4"]), help="1 makes them grey."),
     ]

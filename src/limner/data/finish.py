@@ -71,7 +71,7 @@ def finish(
             raise no_classes("--longtail", f"{options.longtail:g}")
         divided, tail = _long_tailed(divided, labels[class_column], table, options)
     values = _report(source, plan, kept, labels, class_column, table, caption_column, twice, divided, set_aside)
-    values["longtail"] = tail
+    values["longtail"], values["stream"] = tail, source.about or None
     values["films"] = _films(table, source, divided, options)
     if not plan.preview:
         values["pack"], values["bytes"] = str(final), len(rows) * plan.row_bytes

@@ -38,6 +38,9 @@ class DataOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     slices    of medical volumes: axial, coronal or sagittal. None is axial.
     window    of medical scans: "center,width" in their units, or full for all that their bits can say. None is the
               window that a file names, else from its least value to its greatest.
+    stream    read shards while they are trained on instead of packing them; patterns and addresses always are.
+    head      how many of a stream's first pictures, from several shards, give its size, labels and held-out part.
+    buffer    how many pictures of a stream are shuffled at a time; two such buffers are kept in memory.
     """
 
     size: int | tuple[int, int] | None = None
@@ -56,6 +59,9 @@ class DataOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     stride: int | None = None
     slices: Literal["axial", "coronal", "sagittal"] | None = None
     window: str | None = None
+    stream: bool = False
+    head: int = 10_000
+    buffer: int = 4096
 
     def __post_init__(self) -> None:
         if self.size is not None:
@@ -85,6 +91,9 @@ class DataOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             raise UserError(f"impossible window {self.window!r}: give its center and width, such as 40,400, or full")
         if self.longtail is not None and not 1 <= self.longtail <= 1e6:
             raise UserError(f"impossible longtail {self.longtail:g}: give a factor of at least 1, such as 100")
+        for name, value in (("head", self.head), ("buffer", self.buffer)):
+            if value < 1:
+                raise UserError(f"impossible {name} {value}: give at least 1 picture")
 
     @property
     def height_width(self) -> tuple[int, int] | None:

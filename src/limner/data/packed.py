@@ -103,6 +103,11 @@ class Pack:
     def __len__(self) -> int:
         return self.manifest.count
 
+    @property
+    def pictures(self) -> int:
+        """How many there are to train on."""
+        return len(self.train)
+
     def __repr__(self) -> str:
         return f"Pack({str(self.path)!r}, {len(self)} pictures of {self.shape}, {len(self.classes)} classes)"
 

@@ -64,16 +64,20 @@ def pack(
     if (ready := _ready_made(data, options)) is not None:
         return ready
     found = find(data, options)
+    if out is not None and found.shards is not None:
+        raise UserError(
+            f"a stream is read as it is trained on, so nothing is packed into {str(out)!r}: leave --out out"
+        )
     key = _key(found, options)
     final = Path(out).expanduser() if out is not None else _place(found, key)
     if (there := _reusable(final, key)) is not None:
-        return there
+        return _whole(there, found, options)
     make_folder(final.parent)
     with locked(final):
-        if (there := _reusable(final, key)) is not None:
-            return there
-        _ingest(_wanted(found, options, key), final, progress, workers, preview=False, crew=crew)
-    return open_pack(final)
+        if (there := _reusable(final, key)) is None:
+            _ingest(_wanted(found, options, key), final, progress, workers, preview=False, crew=crew)
+            there = open_pack(final)
+    return _whole(there, found, options)
 
 
 def scan(
@@ -93,11 +97,11 @@ def scan(
     key = _key(found, options)
     final = _place(found, key)
     if (there := _reusable(final, key)) is not None:
-        return Report(there.report)
+        return Report(_whole(there, found, options).report)
     make_folder(final.parent)
     with locked(final):
         if (there := _reusable(final, key)) is not None:
-            return Report(there.report)
+            return Report(_whole(there, found, options).report)
         return _ingest(_wanted(found, options, key), final, progress, workers, preview=True)
 
 
@@ -110,6 +114,15 @@ def _ready_made(data: str | Path, options: DataOptions) -> Pack | None:
             f"{str(data)!r} is packed already, so its size, labels and parts are fixed: leave those options out"
         )
     return open_pack(path)
+
+
+def _whole(packed: Pack, found: Found, options: DataOptions) -> Pack:
+    """The pack itself, or the stream whose head it is."""
+    if found.shards is None:
+        return packed
+    from limner.data.stream import Stream
+
+    return Stream(packed, found.shards, options)
 
 
 def _key(found: Found, options: DataOptions) -> str:

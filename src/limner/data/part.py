@@ -74,9 +74,8 @@ def process(
     for number, payload in enumerate(payloads):
         at(number)
         try:
-            picture = _picture(payload)
+            picture = place(pixels[number], payload, plan)
             words = (OK, _mode_number(picture.mode), _flags(picture, plan), *picture.size)
-            _place(pixels[number], picture, plan)
             described.append(words)
             digests.append(_digest(pixels[number], picture))
         except Refused as error:
@@ -101,6 +100,18 @@ def process(
         aside=aside,
     )
     return pixels, records, note
+
+
+def place(target: np.ndarray, payload: Payload, plan: Plan) -> Picture:
+    """Decodes a payload into `target` (H, W, C), brought to the plan's form. Returns the picture as it was.
+
+    Raises Refused for what is no whole picture, Breach for one that the plan has no room for.
+    """
+    picture = _picture(payload)
+    if plan.native and picture.size != (plan.height, plan.width):
+        raise Breach("size")
+    _place(target, picture, plan)
+    return picture
 
 
 def _picture(payload: Payload) -> Picture:
@@ -132,8 +143,6 @@ def _digest(pixels: np.ndarray, picture: Picture) -> bytes:
 def _flags(picture: Picture, plan: Plan) -> int:
     flags = ANIMATED * picture.animated + TURNED * picture.turned
     if picture.size != (plan.height, plan.width):
-        if plan.native:
-            raise Breach("size")
         scale = scale_of(picture.size, (plan.height, plan.width), plan.crop)
         flags += ENLARGED * (scale > 1) + SHRUNK * (scale < 1)
         if picture.size[0] * plan.width != picture.size[1] * plan.height:

@@ -50,6 +50,8 @@ class Report:
         if (films := v.get("films")) and films["frames"]:
             every = films["stride"] or films["frames"]
             row("clips", f"{films['clips']:,} of {films['frames']} frames, one every {every} (parts count clips)")
+        if stream := v.get("stream"):
+            row("stream", _stream(stream))
         parts = v["parts"]
         row("parts", ", ".join(f"{parts[name]:,} {words}" for name, words in _PARTS if parts[name]))
         aside = v["set_aside"]
@@ -73,6 +75,15 @@ _PARTS = (
     ("held_out", "held out"),
     ("left_out", "left out (repeated on the held-out side)"),
 )
+
+
+def _stream(stream: dict[str, Any]) -> str:
+    words = f"{stream['shards']:,} shards, {stream['bytes'] / 2**30:,.2f} GiB, {stream['buffer']:,} shuffled at a time"
+    read = stream.get("read", {})
+    if not read.get("shards"):
+        return words
+    words += f"; read so far {read['shards']:,} shards, {read['pictures']:,} to train on, {read['aside']:,} set aside"
+    return words + (f", {read['unknown']:,} of no class of the head" if read["unknown"] else "")
 
 
 def _counts(counts: dict[str, int], most: int) -> str:

@@ -171,7 +171,7 @@ def estimate(config: Config, pack: Any, build: Build, say: Callable[[str], None]
         "pictures_per_second": round(train.batch / seconds, 1),
         "steps": steps,
         "seconds": round(min(budget, most * seconds), 3),
-        "epochs": round(steps * train.batch / max(1, len(pack.train)), 2),
+        "epochs": round(steps * train.batch / max(1, pack.pictures), 2),
         "disk_bytes": (train.keep + 1) * checkpoint,
         "precision": train.precision,
         "layout": train.layout,

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from limner.api import Batch, Phase, Spec, Stage
 from limner.config import Training
-from limner.data.batches import Batches
+from limner.data.batches import Batches, RawBatch
 from limner.draws import TurnDraws, seed_of
 from limner.processes import Processes
 from limner.training.engine import Engine
@@ -29,7 +29,7 @@ class Feed:
         self.pack, self.spec, self.train, self.engine = pack, spec, train, engine
         self.processes = processes or engine.processes
         self._batches: dict[int, Batches] = {}
-        self._held: tuple[tuple[int, int, int], Any] | None = None
+        self._held: tuple[tuple[int, int, int], RawBatch] | None = None
 
     def batch(self, stage: Stage, phase: Phase, step: int, turn: int) -> Batch:
         """The `turn`-th batch of a step, for a phase: same pictures for every phase, draws of its own."""
@@ -37,11 +37,9 @@ class Feed:
         key = (self.train.seed, step, phase.name, turn)
         draws = TurnDraws(key, self.train.batch, first, size, self.engine.device, self.engine.dtype)
         turns = max(p.turns for p in stage.phases)
-        pictures, labels, index, frames = self._read(step, turn, turns)
-        places = (step * turns + turn) * self.train.batch + first + torch.arange(size)
-        epoch = places // len(self.pack.train)
-        pictures = self.engine.place(shrunk(pictures, stage.size))
-        return Batch(draws, pictures, labels, index, epoch, frames=self._frames(frames, stage))
+        raw = self._read(step, turn, turns)
+        pictures = self.engine.place(shrunk(raw.pictures, stage.size))
+        return Batch(draws, pictures, raw.labels, raw.index, raw.epoch, frames=self._frames(raw.frames, stage))
 
     def fixed(self, indices: np.ndarray, stage: Stage, name: str) -> Batch:
         """The pictures `indices`, without augmentation, with draws that depend on `name` alone."""
@@ -62,14 +60,13 @@ class Feed:
         small = shrunk(frames.flatten(0, 1), stage.size)
         return self.engine.place(small).unflatten(0, frames.shape[:2])
 
-    def _read(self, step: int, turn: int, turns: int) -> tuple[Tensor, Tensor | None, Tensor, Tensor | None]:
+    def _read(self, step: int, turn: int, turns: int) -> RawBatch:
         key = (step, turn, turns)
         if self._held is None or self._held[0] != key:
             raw = self._source(turns).at(step, turn)
             labels = None if raw.labels is None else raw.labels.to(self.engine.device)
-            self._held = (key, (raw.pictures, labels, raw.index, raw.frames))
-        pictures, labels, index, frames = self._held[1]
-        return pictures, labels, index, frames
+            self._held = (key, raw._replace(labels=labels))
+        return self._held[1]
 
     def _source(self, turns: int) -> Batches:
         if turns not in self._batches:

@@ -294,7 +294,7 @@ class Trainer:
 
     def _fulfilled(self) -> str:
         shown, passes = self.step * self.config.train.batch, self.model.passes
-        if passes is not None and shown >= passes * len(self.pack.train):
+        if passes is not None and shown >= passes * self.pack.pictures:
             return "every picture was looked at, more steps would change nothing"
         return "the plan's end was reached"
 

@@ -63,13 +63,13 @@ def resolve(config: Config, pack: Any, build: Build, say: Say, processes: Proces
     torch.set_num_threads(threads)
     train = msgspec.structs.replace(train, device=device, threads=threads)
     if train.epochs is not None:
-        steps = max(1, math.ceil(train.epochs * len(pack.train) / train.batch))
+        steps = max(1, math.ceil(train.epochs * pack.pictures / train.batch))
         train = msgspec.structs.replace(train, steps=steps, epochs=None)
     config = msgspec.structs.replace(config, train=train)
     demand = Demand.measure(config, pack, build)
     share, here = train.batch // processes.world, launch().local_world
     demand.refuse_if_too_large(share, here)
-    train = _no_longer_than_it_learns(train, demand.passes, len(pack.train), say)
+    train = _no_longer_than_it_learns(train, demand.passes, pack.pictures, say)
     if not demand.parameters:  # nothing is differentiated, so there is nothing to measure
         train = _settled(train, "float32", "contiguous", "off")
     config = msgspec.structs.replace(config, train=train)

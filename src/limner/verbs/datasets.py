@@ -37,10 +37,11 @@ def scan(data: str | Path, progress: Progress | None = None, **options: Any) -> 
     """What is in a set of pictures, before anything is packed or trained.
 
     Args:
-        data: a folder, an archive, a parquet, idx, .npz or .npy file, or a built-in set such as `digits`.
+        data: a folder, an archive, a parquet, idx, .npz or .npy file, a pattern or address of shards, or a built-in set
+            such as `digits`.
         progress: called with what is being done and its share.
-        options: `size`, `crop`, `alpha`, `channels`, `depth`, `labels`, `captions`, `classes`, `split`, `limit`, `seed`
-            as in `limner.data.DataOptions`.
+        options: `size`, `crop`, `alpha`, `channels`, `depth`, `labels`, `captions`, `classes`, `split`, `limit`,
+            `longtail`, `seed`, and of streams `stream`, `head`, `buffer`, as in `limner.data.DataOptions`.
     """
     from limner import data as sets
 
@@ -120,11 +121,13 @@ def changed(options: DataOptions) -> dict[str, Any]:
 
 
 def named(data: str | Path) -> str:
-    """The name under which a run remembers a set: a built-in one as it is, a path from the root."""
+    """The name under which a run remembers a set: a built-in one or an address as it is, a path from the root."""
     from limner.data.sources import BUILT_IN
+    from limner.data.sources.shards import is_address
 
-    path = Path(data).expanduser()
-    return str(data) if str(data).partition(":")[0] in BUILT_IN else str(path.resolve())
+    if str(data).partition(":")[0] in (*BUILT_IN, "hf") or is_address(str(data)):
+        return str(data)
+    return str(Path(data).expanduser().resolve())
 
 
 def _told(progress: Progress | None) -> Callable[[int, int, str], None] | None:

@@ -54,14 +54,14 @@ def prepare(
     pack = pack_of(data, progress=progress, **wish.data)
     spec = spec_of(pack, options, wish.unconditional)
     if given is not None:
-        complete = _from_config(given, chosen, spec, len(pack.train), wish.train.get("budget"))
+        complete = _from_config(given, chosen, spec, pack.pictures, wish.train.get("budget"))
     else:
         if chosen is None:
-            name, why = recommend(spec, len(pack.train))
+            name, why = recommend(spec, pack.pictures)
             say(f"model {name}: {why}")
             chosen = find(name)
-        complete = configure(chosen, Situation(spec, len(pack.train), wish.train.get("budget")))
-    complete = override(complete, wish.assignments(complete, len(pack.train)), typing)
+        complete = configure(chosen, Situation(spec, pack.pictures, wish.train.get("budget")))
+    complete = override(complete, wish.assignments(complete, pack.pictures), typing)
     complete = _with_an_end(complete, say)
     if complete.train.balance is not None and not pack.classes:
         raise no_classes("--balance", complete.train.balance)
@@ -141,7 +141,7 @@ def _with_data(config: Config, data: str | Path, pack: Pack, options: DataOption
 
     from limner.config import Data
 
-    source, pictures = named(data), len(pack.train)
+    source, pictures = named(data), pack.pictures
     entry = Data(source=source, pack=str(pack.path), id=pack.id, options=changed(options), pictures=pictures)
     return msgspec.structs.replace(config, data=entry)
 

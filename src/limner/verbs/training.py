@@ -93,7 +93,7 @@ def train(
         undo.pop_all()
     place = Path(out) if out is not None else folders.next_free(complete.recipe)
     folder = RunFolder(processes.tell(lambda: str(folders.claim(place, resume).path)))
-    say(f"{complete.recipe} on {complete.spec} pictures ({len(pack.train):,} to train on) in {folder.path}")
+    say(f"{complete.recipe} on {complete.spec} pictures ({pack.pictures:,} to train on) in {folder.path}")
     return _run(folder, complete, pack, build, how)
 
 
@@ -161,8 +161,8 @@ def _go_on(
 
     config, say, processes = _config_of(folder), how["say"], _processes()
     pack = pack_of_run(config, how["progress"])
-    _refuse_changes(config, data, model, wish, len(pack.train))
-    changes = {key: value for key, value in wish.assignments(config, len(pack.train)).items() if key in HARMLESS}
+    _refuse_changes(config, data, model, wish, pack.pictures)
+    changes = {key: value for key, value in wish.assignments(config, pack.pictures).items() if key in HARMLESS}
     if changes:
         config = override(config, changes, typing)
         if processes.first:

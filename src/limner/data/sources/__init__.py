@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from limner.data.options import DataOptions
 from limner.data.sources.base import Found, Reader, Source
+from limner.data.sources.shards import is_address, is_pattern
 from limner.errors import UserError, nearest
 
 READERS = {
@@ -18,6 +19,7 @@ READERS = {
     "digits": "limner.data.sources.digits:DigitsReader",
     "films": "limner.data.sources.films:FilmReader",
     "folder": "limner.data.sources.folder:FolderReader",
+    "hub": "limner.data.sources.hub:HubReader",
     "parquet": "limner.data.sources.parquet:ParquetReader",
     "photos": "limner.data.sources.photos:PhotosReader",
     "scans": "limner.data.sources.medical:ScanReader",
@@ -35,6 +37,7 @@ BUILT_IN = {
 
 _PACKED = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".parquet", ".npz", ".npy")
 _FEW = 64
+_HUB = "hf"
 
 
 def _named(path: str) -> Any:
@@ -55,11 +58,17 @@ def prepared(source: Source) -> Source:
 
 
 def find(data: str | Path, options: DataOptions) -> Found:
-    """What `data` names: a built-in set (`shapes`, or `shapes:5000` for a number), a folder or a file.
+    """What `data` names: a built-in set (`shapes`, `shapes:5000`), shards, a set of the hub, a folder or a file.
 
     Raises UserError where there is nothing of that name, or nothing in it that could be pictures.
     """
     name, _, number = str(data).partition(":")
+    if options.stream or is_address(str(data)) or is_pattern(str(data)):
+        return _stream(data, name, options)
+    if name == _HUB:
+        from limner.data.sources.hub import find_hub
+
+        return find_hub(str(data))
     if name in BUILT_IN:
         if number and not (number.isdecimal() and int(number)):
             raise UserError(f"{str(data)!r} asks for {number!r} pictures: give a number, such as {name}:5000")
@@ -80,6 +89,18 @@ def find(data: str | Path, options: DataOptions) -> Found:
         raise UserError(f"{str(data)!r} is neither a folder nor a regular file")
     known = ", ".join(sorted(BUILT_IN))
     raise UserError(f"there is no folder or file {str(data)!r}{nearest(name, BUILT_IN)} (built-in sets: {known})")
+
+
+def _stream(data: str | Path, name: str, options: DataOptions) -> Found:
+    from limner.data.sources.head import find_stream
+
+    if name in BUILT_IN:
+        raise UserError(f"{str(data)!r} is drawn as it is read, not streamed: leave --stream out")
+    if name == _HUB:
+        raise UserError(
+            f"{str(data)!r} is kept by `datasets`: as a stream name its files, hf://datasets/owner/name/*.parquet"
+        )
+    return find_stream(data, options)
 
 
 def _folder(path: Path, options: DataOptions) -> Found:

@@ -6,10 +6,13 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pyarrow as pa
+
+if TYPE_CHECKING:
+    from limner.data.sources.shards import Shards
 
 TRAIN, TEST, VALIDATION = "train", "test", "validation"
 SPLIT_NAMES = {
@@ -76,6 +79,7 @@ class Source:
     temporary      files unpacked into the cache, not needed once the set is packed
     group_column   integers, equal for pictures that the division must not tear: frames of a film, slices of a scan
     order_column   integers, the place of a picture in its group
+    about          of a stream: how many shards, bytes and pictures there are, and how it is shuffled
     """
 
     kind: str
@@ -92,6 +96,7 @@ class Source:
     temporary: tuple[Path, ...] = ()
     group_column: str | None = None
     order_column: str | None = None
+    about: dict[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return self.table.num_rows
@@ -101,12 +106,14 @@ class Source:
 class Found:
     """A set that is there but has not been looked into.
 
-    `stamp` changes whenever the contents do, and is cheap: a set that is packed already is never opened.
+    `stamp` changes whenever the contents do, and is cheap: a set that is packed already is never opened. Of a stream it
+    is the head; `shards` have the rest.
     """
 
     name: str
     stamp: str
     open: Callable[[], Source]
+    shards: Shards | None = None
 
 
 def stamp_of(*parts: Iterable[int] | str | bytes | np.ndarray | pa.Array | pa.ChunkedArray) -> str:

@@ -130,12 +130,13 @@ def _jsonl(path: str, data: bytes) -> pa.Table:
         except msgspec.MsgspecError as error:
             raise UserError(f"line {number} of {path!r} is not a JSON object ({error})") from error
         if len(rows) == _CHUNK:
-            tables.append(_rows_to_table(rows))
+            tables.append(rows_to_table(rows))
             rows = []
-    return join([*tables, _rows_to_table(rows)])
+    return join([*tables, rows_to_table(rows)])
 
 
-def _rows_to_table(rows: list[dict[str, Any]]) -> pa.Table:
+def rows_to_table(rows: list[dict[str, Any]]) -> pa.Table:
+    """Rows as columns, with nulls where a row has no such value."""
     names = list(dict.fromkeys(name for row in rows for name in row))
     columns = {}
     for name in names:

@@ -37,8 +37,8 @@ def find_parquet(paths: list[Path], name: str, root: Path) -> Found:
 
 def _open(paths: list[Path], name: str, root: Path) -> Source:
     files = [_parquet(path) for path in paths]
-    features = _features(files[0].schema_arrow)
-    column = _picture_column(files[0].schema_arrow, features, paths[0])
+    features = features_in(files[0].schema_arrow)
+    column = picture_column(files[0].schema_arrow, features, paths[0])
     tables, places, splits = [], [], []
     for number, (path, file) in enumerate(zip(paths, files, strict=True)):
         if column not in file.schema_arrow.names:
@@ -89,15 +89,16 @@ def _parquet(path: Path) -> pq.ParquetFile:
         raise UserError(f"cannot read {str(path)!r}: {' '.join(str(error).split())[:160]}") from error
 
 
-def _features(schema: pa.Schema) -> dict[str, dict[str, Any]]:
+def features_in(schema: pa.Schema) -> dict[str, dict[str, Any]]:
     """What `datasets` writes into the schema: the type of each column, with the names of classes."""
     raw = (schema.metadata or {}).get(b"huggingface")
     found = json.loads(raw).get("info", {}).get("features", {}) if raw else {}
     return {name: value for name, value in found.items() if isinstance(value, dict)}
 
 
-def _picture_column(schema: pa.Schema, features: dict[str, dict[str, Any]], path: Path) -> str:
-    able = [field.name for field in schema if _holds_bytes(field.type)]
+def picture_column(schema: pa.Schema, features: dict[str, dict[str, Any]], path: Path | str) -> str:
+    """The column of encoded pictures. Raises UserError where there is none."""
+    able = [field.name for field in schema if holds_bytes(field.type)]
     marked = [name for name in able if features.get(name, {}).get("_type") == "Image"]
     usual = [name for name in _USUAL if name in able]
     if not able:
@@ -105,9 +106,10 @@ def _picture_column(schema: pa.Schema, features: dict[str, dict[str, Any]], path
     return (marked or usual or able)[0]
 
 
-def _holds_bytes(kind: pa.DataType) -> bool:
+def holds_bytes(kind: pa.DataType) -> bool:
+    """Whether a column has bytes, plainly or as the bytes of an encoded picture."""
     if pa.types.is_struct(kind):
-        return kind.get_field_index("bytes") >= 0 and _holds_bytes(kind.field("bytes").type)
+        return kind.get_field_index("bytes") >= 0 and holds_bytes(kind.field("bytes").type)
     return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
 
 
