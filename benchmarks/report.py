@@ -103,11 +103,24 @@ def _speed() -> list[str]:
         parts += ["## Packing", *_packing(found["packing"])]
     if steps := [found[name] for name in found if name.startswith("step-")]:
         parts += ["## Training steps", *_steps(steps)]
+    if "spoiling" in found:
+        parts += ["## Faults named", *_spoiling(found["spoiling"])]
     if "scaling" in found or "two-hosts" in found:
         parts.append("## Several processes")
         parts += _scaling(found["scaling"]) if "scaling" in found else []
         parts += _two_hosts(found["two-hosts"]) if "two-hosts" in found else []
     return parts
+
+
+def _spoiling(result: dict[str, Any]) -> list[str]:
+    names = list(dict.fromkeys(row["data"] for row in result["rows"]))
+    cells: dict[str, dict[str, str]] = {}
+    for row in result["rows"]:
+        said = ", ".join(row["said"])
+        cells.setdefault(row["what"], {})[row["data"]] = said if row["right"] else f"**{said}**"
+    rows = [[what, *(said.get(name, "") for name in names)] for what, said in cells.items()]
+    head = f"What `limn eval` says of sets that were spoilt on purpose: {result['right']} of {result['of']} are named "
+    return [head + "rightly, wrong ones are bold.", _table(" | ".join(["", *names]), rows), *_sources([result])]
 
 
 def _loading(results: Sequence[dict[str, Any]]) -> list[str]:

@@ -128,6 +128,21 @@ def test_the_page_is_whole_and_alone(compared):
     assert len(page) < 1_000_000
 
 
+def test_a_report_of_failures_alone(compared, tmp_path):
+    """Nothing could be measured: the page says so, and why."""
+    from limner.studies.compare.plan import Row, named_rows
+    from limner.studies.compare.report import Report
+    from limner.studies.compare.rows import finish
+
+    asked = compared["report"]["results"][0]["row"]
+    rows = named_rows([Row(**{**asked, "label": label}) for label in ("a", "b")])
+    finish(tmp_path, rows[0], lambda row: {"failed": "no <luck>"})
+    report = Report(tmp_path, rows, limner.pack("digits"), "limn compare").write()
+    assert report["models"] == [] and report["missing"] == ["b-s0"] and not report["complete"]
+    text = checked((tmp_path / "report.html").read_text()).text
+    assert "No model could be measured" in text and "no <luck>" in text and "not made yet" in text
+
+
 def test_unknown_models_are_named(tmp_path):
     for word, said in (
         ("flwo", "did you mean 'flow'"),

@@ -21,7 +21,7 @@ def result(label, seed, fd, half=0.1, group=None, findings=(), **changed):
             "findings": [{"name": name, "words": name} for name in findings],
         },
         "training": dict.fromkeys(("steps", "parameters", "pictures_per_second", "peak_memory", "batch"), 7)
-        | {"seconds": 60},
+        | {"seconds": 60, "seed": seed},
         "sampling": {"pictures_per_second": 10.0, "evaluations": 1},
         "abilities": [],
         **changed,

@@ -6,6 +6,7 @@ A process of its own gives true numbers for memory, and one that the system ends
 from __future__ import annotations
 
 import json
+import math
 import os
 import shlex
 import signal
@@ -44,7 +45,10 @@ def in_own_process(folder: Path, row: Row, again: bool = False, quiet: bool = Fa
 
     told = {"folder": str(folder), "row": msgspec.to_builtins(row), "again": again, "quiet": quiet}
     start = [sys.executable, "-c", "import sys; from limner.verbs.contending import main; sys.exit(main())"]
-    with subprocess.Popen(start, stdin=subprocess.PIPE, text=True, env=_environment()) as process:
+    # A session of its own: Ctrl-C reaches it once, from here, and its training ends with a checkpoint.
+    with subprocess.Popen(
+        start, stdin=subprocess.PIPE, text=True, env=_environment(), start_new_session=True
+    ) as process:
         assert process.stdin is not None
         process.stdin.write(json.dumps(told) + "\n")
         process.stdin.flush()  # stays open: its end is how the other process learns that this one is gone
@@ -156,7 +160,8 @@ def _curves(metrics: list[dict[str, Any]], timed: list[tuple[int, float]]) -> di
     scores = []
     for record in metrics:
         for name, value in record.get("losses", {}).items():
-            losses.setdefault(name, []).append([record["seconds"], value])
+            if math.isfinite(value):
+                losses.setdefault(name, []).append([record["seconds"], value])
         if "score" in record:
             seconds = max((at for step, at in timed if step <= record["step"]), default=0.0)
             scores.append([seconds, record["score"]["fd"], record["score"]["kid"]])
@@ -233,7 +238,8 @@ def _end_with_parent() -> None:
     """Asks the main thread to stop when the other end of standard input is gone."""
 
     def watch() -> None:
-        sys.stdin.read()
+        while os.read(0, 4096):  # not sys.stdin, whose lock would be held when the interpreter ends
+            pass
         os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=watch, daemon=True).start()

@@ -81,31 +81,26 @@ def estimate(row: Row, packed: Pack) -> dict[str, Any]:
 
 
 def _resolve(word: str) -> list[Entrant]:
-    from limner import recipes
+    from limner.recipes import GROUPS, NAMES
     from limner.recipes.own import find
 
-    groups: dict[str, tuple[str, ...]] = vars(recipes).get("GROUPS", {})
-    if word == ALL:
-        member_of = {name: group for group, names in groups.items() for name in names}
-        return [Entrant(name, "train", name, member_of.get(name)) for name in recipes.NAMES]
-    if word in groups:
-        return [Entrant(name, "train", name, word) for name in groups[word]]
-    if word in recipes.NAMES:
-        return [Entrant(word, "train", word)]
+    group_of = {name: group for group, names in GROUPS.items() for name in names}
+    names = NAMES if word == ALL else GROUPS.get(word, (word,) if word in NAMES else ())
+    if names:
+        return [Entrant(name, "train", name, group_of.get(name)) for name in names]
     if ".py:" in word or word.endswith(".py"):
         return [Entrant(find(word).name, "train", word)]
     label, equals, path = word.partition("=")
     found = _there(path if equals else word)
-    if found is None:
-        raise (
-            unknown("model", word, [*recipes.NAMES, *groups, ALL])
-            if not equals
-            else UserError(
-                f"no run and no pictures at {path!r}: give a run, a folder or archive of pictures, or an .npz file"
-            )
+    if found is None and equals:
+        raise UserError(
+            f"no run and no pictures at {path!r}: give a run, a folder or archive of pictures, or an .npz file"
         )
+    if found is None:
+        raise unknown("model", word, [*NAMES, *GROUPS, ALL])
     kind, where = found
-    return [Entrant(label if equals else where.resolve().stem, kind, str(where))]
+    place = where.resolve()
+    return [Entrant(label if equals else place.stem if place.is_file() else place.name, kind, str(where))]
 
 
 def _there(name: str) -> tuple[str, Path] | None:

@@ -119,7 +119,7 @@ def rank(results: Sequence[Result], by: str) -> list[dict[str, Any]]:
             "group": rows[0]["row"]["group"],
             "kind": rows[0]["row"]["kind"],
             "rows": [row["row"]["name"] for row in rows],
-            "seeds": [row["row"]["seed"] for row in rows],
+            "seeds": [(row["training"] or row["row"])["seed"] for row in rows],
             "measures": {name: summary.to_dict() for name, summary in measures.items()},
             "next": None,
             "tied_with_best": place == 0 or not contest(best[2][by], measures[by]).ahead,
