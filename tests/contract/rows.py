@@ -49,6 +49,16 @@ ROWS = {
         "learns": {"steps": 150, "optimiser.rate": 3e-3},
         "refuses": ({"likelihood": "bernoulli", "scale": 0.1}, {"likelihood": "gauss"}, {"latent": 0}),
     },
+    "ae": {
+        "small": {"width": 16, "widest": 32},
+        "learns": {"steps": 150, "optimiser.rate": 3e-3},
+        "refuses": ({"amount": 0.5}, {"corruption": "noise"}, {"corruption": "noisy"}, {"latent": 0}),
+    },
+    "dae": {
+        "small": {"width": 16, "widest": 32},
+        "learns": {"steps": 150, "optimiser.rate": 3e-3},
+        "refuses": ({"amount": 1.5}, {"corruption": "none"}, {"amount": 0.0}),
+    },
     "mean": ONCE,
     "gaussian": {**ONCE, "refuses": ({"shrinkage": 1.5}, {"shrinkage": "ledoit"})},
     "ppca": {**ONCE, "refuses": ({"components": 0},)},

@@ -18,6 +18,7 @@ TABLE = {
     "gan": "limner.families.gan.game:GAN",
     "dcgan": "limner.families.gan.game:GAN",  # what it was called when it had one architecture; runs are still about
     "vae": "limner.families.vae.vae:VAE",
+    "autoencoder": "limner.families.vae.autoencoder:Autoencoder",
     "mean": "limner.families.baselines.mean:Mean",
     "gaussian": "limner.families.baselines.gaussian:Gaussian",
     "ppca": "limner.families.baselines.ppca:PPCA",

@@ -22,21 +22,15 @@ from limner.config import Fraction, Optimiser, Options, Positive, Size
 from limner.draws import Draws
 from limner.errors import UserError
 from limner.losses import likelihoods
-from limner.nn.conv import ResidualBlock, channels, cropped, padded, pyramid
+from limner.nn.codec import CodecOptions, codec
 from limner.nn.coupling import CouplingFlow
 from limner.nn.embed import LabelEmbedding, LabelMemory, drop_labels
-from limner.nn.norm import NormName, norm
-from limner.nn.resample import Down, Up, down, up
 
 
-class VAEConfig(Options):
+class VAEConfig(CodecOptions):
     """The networks, the likelihood and the weight of the divergence.
 
     Attributes:
-        network: "convolutional" (residual blocks between halvings) or "mlp" (`depth` hidden layers of `hidden` units).
-        latent: number of values of a code.
-        width, widest: channels at half the picture's size, doubled at each further halving up to `widest`.
-        blocks: residual blocks at each size below the picture's own.
         likelihood: of a picture given its code. "gaussian" is the squared error, "bernoulli" the cross-entropy of
             brightness, "logistic" the probability of the 8-bit value (Salimans et al. 2017, eq. 2).
         scale: deviation (logistic: scale) of the likelihood, in units of [-1, 1]: a number, "learned" for one a
@@ -51,16 +45,6 @@ class VAEConfig(Options):
         score_samples: codes a picture for its likelihood; 1 is the ELBO, more the bound of Burda et al. 2016, eq. 8.
     """
 
-    network: Literal["convolutional", "mlp"] = "convolutional"
-    latent: Annotated[int, Meta(ge=2)] = 64
-    width: Positive = 32
-    widest: Positive = 256
-    blocks: Positive = 1
-    norm: NormName = "layer"
-    upsample: Up = "transposed"
-    downsample: Down = "strided"
-    hidden: Positive = 512
-    depth: Positive = 2
     likelihood: Literal["gaussian", "bernoulli", "logistic"] = "logistic"
     scale: Annotated[float, Meta(gt=0)] | Literal["learned", "pixelwise"] | None = None
     prior: Literal["normal", "flow"] = "flow"
@@ -85,69 +69,6 @@ class VAESampling(Options):
     temperature: Annotated[float, Meta(gt=0)] = 1.0
 
 
-class Convolutional(nn.Module):
-    """Encoder and decoder of residual blocks, halving and doubling between the picture and about 4x4."""
-
-    def __init__(self, config: VAEConfig, spec: Spec, out: int, given: int) -> None:
-        super().__init__()
-        self.size = spec.height, spec.width
-        self.start, levels = pyramid(*self.size)
-        self.padded = self.start[0] * 2**levels, self.start[1] * 2**levels
-        widths = channels(config.width, config.widest, levels - 1)
-        flat = widths[-1] * math.prod(self.start)
-
-        def blocks(width: int) -> list[nn.Module]:
-            return [ResidualBlock(width, config.norm) for _ in range(config.blocks)]
-
-        inward: list[nn.Module] = []
-        for before, after in zip([spec.channels, *widths], widths, strict=False):
-            inward += [down(config.downsample, before, after, 4), *blocks(after)]
-        self.inward = nn.Sequential(*inward, norm(config.norm, widths[-1]), nn.SiLU(), nn.Flatten())
-        self.to_code = nn.Linear(flat + given, 2 * config.latent)
-
-        self.from_code = nn.Linear(config.latent + given, flat)
-        outward: list[nn.Module] = [nn.Unflatten(1, (widths[-1], *self.start)), *blocks(widths[-1])]
-        for before, after in zip(widths[::-1], widths[-2::-1], strict=False):
-            outward += [up(config.upsample, before, after, 4), *blocks(after)]
-        outward += [norm(config.norm, widths[0]), nn.SiLU(), up(config.upsample, widths[0], out, 4)]
-        self.outward = nn.Sequential(*outward)
-
-    def encode(self, x: Tensor, given: Tensor) -> Tensor:
-        """Pictures (B, C, H, W) and what is known of them (B, E) to (B, 2 latent)."""
-        return self.to_code(torch.cat([self.inward(padded(x, *self.padded)), given], 1))
-
-    def decode(self, z: Tensor, given: Tensor) -> Tensor:
-        """Codes (B, latent) and what is known (B, E) to (B, out, H, W)."""
-        return cropped(self.outward(self.from_code(torch.cat([z, given], 1))), *self.size)
-
-
-class Dense(nn.Module):
-    """Encoder and decoder of fully connected layers, as in the paper (appendix C)."""
-
-    def __init__(self, config: VAEConfig, spec: Spec, out: int, given: int) -> None:
-        super().__init__()
-        self.shape = (out, spec.height, spec.width)
-        hidden = [config.hidden] * config.depth
-        self.encoder = self.layers([math.prod(spec.shape) + given, *hidden, 2 * config.latent])
-        self.decoder = self.layers([config.latent + given, *hidden, math.prod(self.shape)])
-
-    @staticmethod
-    def layers(sizes: list[int]) -> nn.Sequential:
-        """Linear layers of these sizes with SiLU between them."""
-        found: list[nn.Module] = []
-        for before, after in zip(sizes, sizes[1:], strict=False):
-            found += [nn.Linear(before, after), nn.SiLU()]
-        return nn.Sequential(*found[:-1])
-
-    def encode(self, x: Tensor, given: Tensor) -> Tensor:
-        """Pictures (B, C, H, W) and what is known of them (B, E) to (B, 2 latent)."""
-        return self.encoder(torch.cat([x.flatten(1), given], 1))
-
-    def decode(self, z: Tensor, given: Tensor) -> Tensor:
-        """Codes (B, latent) and what is known (B, E) to (B, out, H, W)."""
-        return self.decoder(torch.cat([z, given], 1)).unflatten(1, self.shape)
-
-
 class VAE(api.Generator, api.Conditions, api.Encodes, api.Scores):
     """See the head of this file."""
 
@@ -169,9 +90,8 @@ class VAE(api.Generator, api.Conditions, api.Encodes, api.Scores):
         self.memory = LabelMemory(len(values)) if values else None
         self.pixelwise = config.scale == "pixelwise"
         out = spec.channels * (1 + self.pixelwise)
-        network = Convolutional if config.network == "convolutional" else Dense
         known = config.embedding if values else 0
-        self.network = network(config, spec, out, known)
+        self.network = codec(config, spec.shape, out, 2 * config.latent, known)
         self.prior: CouplingFlow | None = None
         if config.prior == "flow":
             self.prior = CouplingFlow(config.latent, known, config.prior_layers, config.prior_hidden)
