@@ -14,6 +14,7 @@ from safetensors.numpy import load_file
 
 import limner
 from limner import own
+from limner.recipes import GROUPS
 from limner.runs import RunFolder
 from limner.training.loop import Trainer
 from limner.verbs import units
@@ -285,6 +286,9 @@ def test_models():
     assert {"flow", "dcgan", "vae"} <= set(found) and found["flow"]["default"]
     assert "encode" in found["vae"]["abilities"] and "labels" in found["flow"]["abilities"]
     assert "steps" in found["flow"]["sampling"]
+    assert found["flow"]["group"] is None
+    grouped = {name for name, row in found.items() if row["group"] == "baselines"}
+    assert grouped == set(GROUPS["baselines"]) == {"mean", "gaussian", "ppca", "gmm", "kde", "ae", "dae"}
     described = limner.describe("vae", (16, 24), channels=1, classes=3)
     assert described["config"]["spec"]["height"] == 16 and len(described["config"]["spec"]["attributes"]) == 1
     json.dumps(described)

@@ -104,7 +104,7 @@ def _model(found: dict[str, Any]) -> str:
         f"{found['name']}{default}",
         f"  {found['summary']}",
         f"  paper      {found['paper']}",
-        f"  family     {found['family']}",
+        f"  family     {found['family']}" + (f", one of the {found['group']}" if found["group"] else ""),
         f"  abilities  {', '.join(found['abilities']) or 'none beyond sampling'}",
         f"  sampling   {', '.join(found['sampling']) or 'no options'}",
     ]

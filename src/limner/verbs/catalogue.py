@@ -29,7 +29,7 @@ def names() -> tuple[str, ...]:
 
 
 def models() -> list[dict[str, Any]]:
-    """Every recipe: name, family, paper, summary, abilities, sampling options, measured numbers."""
+    """Every recipe: name, group, family, paper, summary, abilities, sampling options, measured numbers."""
     from limner.recipes import DEFAULT, NAMES, recipe
 
     return [{**_said_of(recipe(name)), "default": name == DEFAULT} for name in NAMES]
@@ -77,10 +77,12 @@ def doctor() -> dict[str, Any]:
 def _said_of(chosen: Any) -> dict[str, Any]:
     from limner.api import CAPABILITIES
     from limner.families import family
+    from limner.recipes import GROUPS
 
     kind = family(chosen.family)
     return {
         "name": chosen.name,
+        "group": next((group for group, names in GROUPS.items() if chosen.name in names), None),
         "family": chosen.family,
         "paper": chosen.paper,
         "summary": chosen.summary,

@@ -48,7 +48,7 @@ class AutoencoderSampling(Options):
 
 
 class Autoencoder(api.Generator, api.Conditions, api.Encodes):
-    """See the head of this file. A label chooses among the codes' Gaussians: of all, of each first attribute's value."""
+    """See the head of this file. A label chooses its own codes' Gaussian: there is one of all, one a class."""
 
     Config, Sampling = AutoencoderConfig, AutoencoderSampling
 
