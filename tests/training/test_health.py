@@ -43,9 +43,19 @@ def test_a_critics_numbers_are_not_taken_for_probabilities() -> None:
     assert health.discriminator_wins({"discriminator/distance": 40.0, "discriminator/slope": 1.0}) is None
     assert health.discriminator_wins({"discriminator/p_pair": 0.999}) is not None
     assert health.discriminator_wins({"discriminator/p_pair": 0.7}) is None
-    assert health.too_steep({"discriminator/distance": 40.0, "discriminator/slope": 1.1}) is None
-    assert "3.0 times" in str(health.too_steep({"discriminator/distance": 40.0, "penalty/slope": 3.0}))
     assert health.no_learning([1.0, 1.0, 1.0], {"discriminator/distance": 1.0}) is None
+
+
+def test_a_critic_that_breaks_its_bound() -> None:
+    """A slope above 1 belongs to a large distance; a penalty larger than the distance does not."""
+    for weight, d in ((10.0, 2.0), (10.0, 80.0), (1.0, 80.0)):
+        slope = 1 + d / (2 * weight)
+        balanced = {"d/slope": slope, "d/gp": weight * (slope - 1) ** 2, "d/distance": slope * d}
+        assert health.too_steep(balanced) is None
+    finding = health.too_steep({"d/slope": 3.0, "d/gp": 40.0, "d/distance": 12.0})
+    assert "3.0 times" in str(finding) and "penalty 40" in str(finding)
+    assert health.too_steep({"d/slope": 3.0, "d/gp": 40.0}) is not None
+    assert health.too_steep({"d/p_real": 0.6, "d/p_fake": 0.4}) is None
 
 
 def test_overfitting_needs_a_gap_that_grows() -> None:

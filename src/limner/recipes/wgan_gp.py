@@ -12,7 +12,8 @@ TURNS = 5
 STEPS = 2000
 """Below this many steps of the generator, narrower networks paint better pictures than the paper's."""
 
-ADAM = Optimiser(name="adam", rate=2e-4, betas=(0.0, 0.9))
+ADAM = Optimiser(name="adam", rate=5e-4, betas=(0.0, 0.9))
+"""The paper has 1e-4 and ten times the steps and more."""
 
 
 def build(situation: Situation) -> tuple[Options, Training]:
@@ -22,7 +23,7 @@ def build(situation: Situation) -> tuple[Options, Training]:
     batch = 32 if situation.pictures < 1000 else 64
 
     def seconds(width: int) -> float:
-        return TURNS * batch * pixels * levels * 0.7e-6 * (width / 64) ** 1.8
+        return TURNS * batch * pixels * levels * 0.7e-6 * (width / 64) ** 1.3  # measured, for two cores in bfloat16
 
     width = widest((64, 48, 32), seconds, situation.budget, STEPS)
     conditioning: Conditioning = "projection" if spec.attributes else "none"

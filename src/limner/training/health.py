@@ -139,12 +139,17 @@ def discriminator_wins(losses: Mapping[str, float]) -> Finding | None:
 
 
 def too_steep(losses: Mapping[str, float]) -> Finding | None:
-    """A critic that breaks the bound on its slope: what it measures is no distance, and grows without end."""
-    slope = _recorded(losses, "slope")
-    if slope is None or slope < 2:
+    """A critic that breaks the bound on its slope: what it measures is no distance, and grows without end.
+
+    Where all pictures lie d apart, gain and penalty balance at the slope s = 1 + d / (2 weight). There the penalty is
+    (s - 1) / (2 s) of the distance s d that is recorded: never half of it, however large the pictures.
+    """
+    slope, penalty, distance = (_recorded(losses, name) for name in ("slope", "gp", "distance"))
+    if slope is None or penalty is None or slope < 2 or (distance is not None and penalty < distance):
         return None
     remedy = "raise the penalty (--set gp=...), take it more often, or lower the discriminator's rate"
-    return Finding("the critic is too steep", f"its slope is {slope:.1f} times the wanted one", remedy)
+    evidence = f"its slope is {slope:.1f} times the wanted one, the penalty {penalty:.3g}"
+    return Finding("the critic is too steep", evidence, remedy)
 
 
 def _recorded(losses: Mapping[str, float], name: str) -> float | None:

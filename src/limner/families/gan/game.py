@@ -95,6 +95,7 @@ class GAN(api.Generator, api.Conditions, api.Critiques):
         """What the config asks of D's slope at pictures (B, C, H, W) as D is shown them."""
         c = self.config
         found: dict[str, Tensor] = {}
+        said: dict[str, Tensor] = {}
 
         def judge(pictures: Tensor) -> Tensor:
             # Not through __call__, behind which a compiled network may stand: those cannot be differentiated twice.
@@ -105,14 +106,17 @@ class GAN(api.Generator, api.Conditions, api.Critiques):
             centre = 1.0 if c.gp_centre is None else c.gp_centre
             share = batch.draws.uniform("between", 1, 1, 1)
             slopes = penalties.slopes(judge, penalties.between(real, painted, share))  # (B,)
-            found["gp"] = times * c.gp * penalties.off_centre(slopes, centre)
+            found["gp"] = c.gp * penalties.off_centre(slopes, centre)
             if centre:
-                found["_slope"] = slopes.mean() / centre
+                said["_slope"] = slopes.mean() / centre
         if c.r1:
-            found["r1"] = times * c.r1 / 2 * penalties.squared_slope(judge, real)
+            found["r1"] = c.r1 / 2 * penalties.squared_slope(judge, real)
         if c.r2:
-            found["r2"] = times * c.r2 / 2 * penalties.squared_slope(judge, painted)
-        return found
+            found["r2"] = c.r2 / 2 * penalties.squared_slope(judge, painted)
+        if times > 1:  # what is recorded as gp, r1, r2 means the same however rarely they are taken
+            said |= {f"_{name}": value for name, value in found.items()}
+            found = {f"lazy_{name}": times * value for name, value in found.items()}
+        return found | said
 
     def generator_loss(self, batch: Batch, progress: Progress, scratch: Scratch) -> Losses:
         """The fakes that D has just judged, judged again by the D that has learnt from them."""
