@@ -122,6 +122,8 @@ def test_one_film_is_cut_into_stretches_and_no_clip_crosses_a_cut(tmp_path):
     assert len(held) >= 17
     shown = {row for begin in packed.train for row in range(begin, begin + 4)}
     assert not shown & {row for begin in held for row in range(begin, begin + 4)}
+    apart = pack(tmp_path / "long.gif", DataOptions(frames=8))
+    assert len(apart.train) + len(apart.validation) + len(apart.held_out) == 25, "no clip is lost at a cut"
 
 
 def test_the_same_film_twice_counts_as_one():

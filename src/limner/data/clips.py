@@ -23,8 +23,9 @@ def together(codes: np.ndarray, digests: np.ndarray, length: int = 1) -> np.ndar
     """
     _, firsts, group = np.unique(codes, return_index=True, return_inverse=True)
     if len(firsts) == 1:
-        stretches = min(STRETCHES, max(1, len(codes) // (2 * length)))
-        return np.arange(len(codes)) * stretches // len(codes)
+        clip = np.arange(len(codes)) // length  # cuts lie between clips that do not overlap
+        count = clip[-1] + 1
+        return clip * min(STRETCHES, max(1, count // 2)) // count
     whole: dict[bytes, int] = {}
     order = np.argsort(group, kind="stable")
     edges = np.searchsorted(group[order], np.arange(len(firsts) + 1))

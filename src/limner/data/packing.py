@@ -140,6 +140,10 @@ def _wanted(found: Found, options: DataOptions, key: str) -> Wanted:
     for name in ("frames", "stride"):
         if getattr(options, name) is not None and source.order_column is None:
             raise UserError(f"--{name} is for films, folders of frames, volumes and sounds: {source.name!r} is none")
+    if options.frames is not None and options.limit is not None:
+        raise UserError(
+            f"limit {options.limit} would tear clips apart: with --frames, give fewer files or a longer --stride"
+        )
     labels = label_columns(source, options)
     rows = select(source, labels, options)
     return Wanted(source, options, rows, narrowed(labels, rows, source, options), key)
@@ -176,7 +180,9 @@ def _ingest(
     """Decodes under a plan; where a picture breaks it, widens it and starts again."""
     wanted = replace(wanted, source=prepared(wanted.source))
     reader = open_reader(wanted.source.kind, wanted.source.settings, wanted.source.places)
-    samples = list(reader.read(_spread(wanted.rows)))
+    # Frames of films are large and alike, so a few of them must do.
+    few = _spread(wanted.rows, PEEKS if wanted.source.group_column is None else 2 * CLUSTER)
+    samples = list(reader.read(few))
     peeks = [found for found in map(planning.peek, samples) if found is not None]
     if wanted.options.size is None and len(_sizes(peeks)) > 1:  # a broken picture's header must not decide
         peeks = [found for found in map(planning.peek, filter(decodes, samples)) if found is not None]
@@ -208,11 +214,11 @@ def _ingest(
         return report
 
 
-def _spread(rows: np.ndarray) -> np.ndarray:
+def _spread(rows: np.ndarray, most: int) -> np.ndarray:
     """A few rows in clusters over the whole set: clusters, because neighbours are cheap to read together."""
-    if len(rows) <= PEEKS:
+    if len(rows) <= most:
         return rows
-    starts = np.linspace(0, len(rows) - CLUSTER, PEEKS // CLUSTER).astype(np.int64)
+    starts = np.linspace(0, len(rows) - CLUSTER, most // CLUSTER).astype(np.int64)
     return rows[np.unique((starts[:, None] + np.arange(CLUSTER)).ravel())]
 
 

@@ -63,8 +63,6 @@ def find_films(root: Path, walked: Walked, options: DataOptions) -> Found:
 
 
 def _open(root: Path, walked: Walked, options: DataOptions, name: str) -> Source:
-    if options.frames is not None and options.limit is not None:
-        raise UserError("limit would tear films apart: with --frames, choose fewer films or a longer --stride")
     tree = walked.tree
     is_text = pc.match_substring_regex(tree.paths, layout.TEXTS).to_numpy()
     files = pc.match_substring_regex(tree.paths, VIDEO if options.frames is None else f"{VIDEO}|{MOVING}").to_numpy()
