@@ -157,7 +157,12 @@ def test_parquet_files_are_read_alike(tmp_path):
 
 def test_one_tar_packs_as_ever_and_streams_when_asked(pattern):
     path = next(expanded(pattern.replace("000..003", "003..003")))
-    assert not isinstance(pack(path), Stream)
+    packed = pack(path)
+    assert not isinstance(packed, Stream) and len(packed) == 40 and not packed.report["set_aside"]
+    assert packed.classes == ("0", "1", "2") and packed.attributes["kind"] == CLASSES, "what lies beside is read alike"
+    for row in (0, 17):
+        number = int(packed.file(row).partition(".")[0])
+        assert packed.labels([row]) == number % 3 and packed.caption(row) == f"picture {number}"
     with_option = pack(path, DataOptions(stream=True))
     assert isinstance(with_option, Stream) and with_option.shards.sizes[0] > 0
 

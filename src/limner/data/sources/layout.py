@@ -17,7 +17,7 @@ from limner.errors import UserError
 
 CLASS_COLUMN = "folder"
 _SHARD = re.compile(r"(\d{3,}|[0-9a-f]{2}|(shard|part|chunk|batch)[-_ ]?\d+)$", re.IGNORECASE)
-TEXTS = r"(?i)\.(jsonl|csv|tsv|txt|json|md|ya?ml|parquet|xml|html?)$"
+TEXTS = r"(?i)\.(jsonl|csv|tsv|txt|cls|json|md|ya?ml|parquet|xml|html?)$"
 
 
 @dataclass(frozen=True)
@@ -69,11 +69,24 @@ def interpret(tree: Tree, options: DataOptions) -> Layout:
         columns[CLASS_COLUMN] = folder
         notes.append("folders are not taken as classes here; --labels folder does so")
 
-    captions = _same_stem(texts, pictures.paths, used)
+    captions = _same_stem("txt", texts, pictures.paths, used)
     if captions is not None:
         columns["caption_file"] = captions
         caption_column = caption_column or "caption_file"
         words += ", captions in .txt files of the same name"
+    classes = _same_stem("cls", texts, pictures.paths, used)
+    if classes is not None:
+        columns["cls"] = classes
+        label_column = "cls"
+        words += ", classes in .cls files of the same name"
+    objects = _same_stem("json", texts, pictures.paths, used)
+    if objects is not None:
+        said = metadata.objects_to_table(objects)
+        for name in said.column_names:
+            columns[f"{name}_" if name in columns else name] = said[name]
+        label_column = label_column or metadata.pick(said.column_names, metadata.LABEL_COLUMNS)
+        caption_column = caption_column or metadata.pick(said.column_names, metadata.CAPTION_COLUMNS)
+        words += ", more in .json files of the same name"
     aside.extend((path, "not a picture") for path in texts.paths.filter(pa.array(~used)).to_pylist())
     return Layout(
         layout=words + part_words,
@@ -123,9 +136,9 @@ def _classes(paths: pa.ChunkedArray) -> tuple[str, pa.ChunkedArray | None]:
     return "one folder a class", firsts
 
 
-def _same_stem(texts: Tree, pictures: pa.ChunkedArray, used: np.ndarray) -> pa.ChunkedArray | None:
-    """Contents of `name.txt` beside `name.png`, null where there is none."""
-    is_txt = pc.match_substring_regex(texts.paths, r"(?i)\.txt$").to_numpy() & ~used
+def _same_stem(ending: str, texts: Tree, pictures: pa.ChunkedArray, used: np.ndarray) -> pa.ChunkedArray | None:
+    """Contents of `name.txt` (or another ending) beside `name.png`, null where there is none."""
+    is_txt = pc.match_substring_regex(texts.paths, rf"(?i)\.{ending}$").to_numpy() & ~used
     rows = np.flatnonzero(is_txt)
     if not len(rows):
         return None
@@ -133,8 +146,8 @@ def _same_stem(texts: Tree, pictures: pa.ChunkedArray, used: np.ndarray) -> pa.C
     wanted = pc.unique(match.drop_null()).to_numpy()
     if not len(wanted):
         return None
-    captions = np.empty(len(rows), dtype=object)
+    contents = np.empty(len(rows), dtype=object)
     for number in wanted:
         used[rows[number]] = True
-        captions[number] = metadata.decode_text(texts.load(rows[number])).strip() or None
-    return pa.chunked_array([pa.array(captions, pa.large_string()).take(match.combine_chunks())])
+        contents[number] = metadata.decode_text(texts.load(rows[number])).strip() or None
+    return pa.chunked_array([pa.array(contents, pa.large_string()).take(match.combine_chunks())])

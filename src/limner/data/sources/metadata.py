@@ -148,6 +148,20 @@ def rows_to_table(rows: list[dict[str, Any]]) -> pa.Table:
     return pa.table(columns)
 
 
+def object_of(text: str | bytes | None) -> dict[str, Any]:
+    """The JSON object that lies beside a picture; an empty one for none, or for what is no object."""
+    try:
+        return msgspec.json.decode(text or "{}", type=dict[str, Any])
+    except msgspec.MsgspecError:
+        return {}  # as if it were not there: the counts of labels and captions tell
+
+
+def objects_to_table(texts: pa.ChunkedArray) -> pa.Table:
+    """Columns from one JSON object a picture, as many rows as there are texts."""
+    rows = [object_of(text) for text in texts.to_pylist()]
+    return rows_to_table(rows) if any(rows) else pa.table({})
+
+
 def join(tables: Sequence[pa.Table]) -> pa.Table:
     """Tables under each other; where types of a column differ beyond repair, it becomes text."""
     tables = [table for table in tables if table.num_columns] or [pa.table({})]

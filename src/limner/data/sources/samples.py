@@ -14,12 +14,11 @@ import zlib
 from collections.abc import Collection, Iterator
 from typing import IO, Any, NamedTuple
 
-import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from limner.data.sources.base import MAX_FILE, Payload, Unreadable, hidden
-from limner.data.sources.metadata import decode_text
+from limner.data.sources.metadata import decode_text, object_of
 from limner.data.sources.parquet import features_in, holds_bytes, picture_column
 from limner.data.sources.shards import Shards
 from limner.errors import UserError
@@ -162,10 +161,7 @@ def _sample(title: str, key: str, group: dict[str, Payload], share: float) -> Sa
 
 def _said(kind: str, data: bytes) -> dict[str, Any]:
     if kind == "json":
-        try:
-            return msgspec.json.decode(data, type=dict[str, Any])
-        except msgspec.MsgspecError:
-            return {}  # as if it were not there: the counts of labels and captions tell
+        return object_of(decode_text(data))
     text = decode_text(data).strip()
     if not text:
         return {}
