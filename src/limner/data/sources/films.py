@@ -182,10 +182,14 @@ def video_times(path: str) -> np.ndarray:
                 raise Unplayable("no pictures in it, only sound or text")
             times = [p.pts for p in container.demux(container.streams.video[0]) if p.size and not p.is_discard]
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise Unplayable(f"broken or no film ({' '.join(str(error).split())[:120]})") from error
+        raise Unplayable(f"broken or no film ({_words(error)})") from error
     if any(time is None for time in times) or len(set(times)) < len(times):
         return np.full(len(times), _COUNTED, np.int64)
     return np.sort(np.array(times, np.int64))
+
+
+def _words(error: Exception) -> str:
+    return " ".join(str(getattr(error, "strerror", None) or error).split())[:120]
 
 
 def _av() -> Any:
@@ -258,7 +262,7 @@ def read_video(path: str, frames: list[int], times: list[int]) -> Iterator[Paylo
                 yield np.ascontiguousarray(np.rot90(pixels, round(shown[1].rotation / 90)))
                 done += 1
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        why = f"broken ({' '.join(str(error).split())[:120]})"
+        why = f"broken ({_words(error)})"
     yield from (Unreadable(why) for _ in keys[done:])
 
 
