@@ -21,6 +21,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.rendezvous import rendezvous
 
 from limner.errors import UserError
 from limner.launch import launch
@@ -87,7 +88,7 @@ class Processes:
         """The sum of `x` over all processes, equal on all of them. Differentiable, also twice."""
         if self.world == 1:
             return x
-        summed: Tensor = _Sum.apply(x)  # type: ignore[no-untyped-call]
+        summed: Tensor = _Sum.apply(x)
         return summed
 
     def mean(self, tensors: list[Tensor]) -> None:
@@ -184,7 +185,7 @@ class _Sum(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
-        return _Sum.apply(gradients[0])  # type: ignore[no-untyped-call]
+        return _Sum.apply(gradients[0])
 
 
 _current: contextvars.ContextVar[Processes] = contextvars.ContextVar("processes", default=Processes())  # noqa: B039
@@ -219,20 +220,21 @@ def _together() -> Iterator[None]:
         ) from error
 
 
-def _met(rank: int, world: int, timeout: datetime.timedelta) -> dist.Store:
+def _met(rank: int, world: int, timeout: datetime.timedelta) -> Any:
     """A store for this start of the processes alone, once all of them are there.
 
     torchrun keeps one store over all its restarts, and processes that have ended have left their addresses in it. So
     each process asks under a name that nobody has used before, and the first one answers with the name of the start.
     """
-    store, _, _ = next(iter(dist.rendezvous("env://", timeout=timeout)))
+    store, _, _ = next(iter(rendezvous("env://", timeout=timeout)))
+    named = dist.PrefixStore  # type: ignore[attr-defined]
     store.set_timeout(timeout)
     if rank:
         question = uuid.uuid4().hex
         store.set(f"limner/asks/{rank}", question)
         start = store.get(f"limner/answers/{question}").decode()
         store.set(f"limner/{start}/{rank}", "here")
-        return dist.PrefixStore(start, store)
+        return named(start, store)
     start, missing, until = uuid.uuid4().hex, list(range(1, world)), time.monotonic() + timeout.total_seconds()
     while missing:
         for other in missing:
@@ -242,7 +244,7 @@ def _met(rank: int, world: int, timeout: datetime.timedelta) -> dist.Store:
         missing = [other for other in missing if not store.check([f"limner/{start}/{other}"])]
         if missing and time.monotonic() > until:
             raise RuntimeError(f"process {missing[0]} did not come within {timeout}")
-    return dist.PrefixStore(start, store)
+    return named(start, store)
 
 
 _lost: list[RuntimeError] = []

@@ -117,5 +117,5 @@ class Together:
     def _digest(self, _: np.ndarray) -> np.ndarray:
         hashed = hashlib.blake2b(digest_size=16)
         for value in self.trainer.model.parameters():
-            hashed.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+            hashed.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
         return np.frombuffer(hashed.digest(), np.uint8)
