@@ -63,12 +63,48 @@ def test_any_path_and_prediction_leads_to_the_pictures(path, prediction):
     assert torch.allclose(painted(model, steps=200), expected.clamp(-1, 1), atol=5e-3)
 
 
-@pytest.mark.parametrize("solver", ["euler", "heun", "midpoint"])
+@pytest.mark.parametrize("solver", ["euler", "heun", "midpoint", "dpm++", "unipc"])
 def test_more_steps_come_closer(solver):
     model = perfect()
     expected = (MEAN + STD * draws().normal("noise", *SPEC.shape)).clamp(-1, 1)
     few, many = (painted(model, solver=solver, steps=steps) for steps in (5, 50))
     assert (many - expected).abs().max() < 0.5 * (few - expected).abs().max()
+
+
+@pytest.mark.parametrize("schedule", ["uniform", "cosine", "karras"])
+@pytest.mark.parametrize("solver", ["heun", "unipc"])
+def test_every_schedule_leads_to_the_pictures(solver, schedule):
+    expected = (MEAN + STD * draws().normal("noise", *SPEC.shape)).clamp(-1, 1)
+    assert torch.allclose(painted(perfect(), solver=solver, schedule=schedule, steps=100), expected, atol=0.02)
+
+
+def test_the_adaptive_solver_keeps_to_its_tolerance():
+    model = perfect(LABELLED)
+    labels = torch.tensor([[0], [1], [2], [0], [1], [2]])
+    expected = painted(model, Condition(labels), solver="heun", steps=1000, guidance=1.5)
+    for tolerance in (1e-2, 1e-4):
+        found = painted(model, Condition(labels), solver="adaptive", tolerance=tolerance, guidance=1.5)
+        assert (found - expected).abs().max() < 5 * tolerance
+
+
+def test_the_adaptive_solver_paints_a_picture_whatever_its_neighbours():
+    """Guided in an interval too, where some pictures are inside and others not."""
+    model, how = perfect(LABELLED), {"solver": "adaptive", "guidance": 3.0, "interval": (0.2, 0.6)}
+    few, other = torch.tensor([[0], [1], [2], [0], [1], [2]]), torch.tensor([[0], [1], [2], [2], [-1], [1]])
+    one, two = (painted(model, Condition(labels), **how) for labels in (few, other))
+    assert torch.equal(one[:3], two[:3]) and not torch.equal(one[3:], two[3:])
+
+
+def test_sampling_options_that_would_be_ignored_are_refused():
+    wrong = [
+        {"solver": "heun", "tolerance": 0.1},
+        {"schedule": "karras", "power": 2.0},
+        {"solver": "adaptive", "power": 2.0},
+        {"solver": "adaptive", "schedule": "cosine"},
+    ]
+    for options in wrong:
+        with pytest.raises(UserError, match="leave"):
+            painted(perfect(), **options)
 
 
 def test_previews_are_pictures_and_one_a_step():

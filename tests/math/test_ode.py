@@ -6,7 +6,8 @@ from itertools import pairwise
 import pytest
 import torch
 
-from limner.samplers.ode import SOLVERS, euler, heun, midpoint, times
+from limner.samplers.ode import SOLVERS, euler, heun, midpoint
+from limner.samplers.schedules import times
 
 MEAN, STD = 0.7, 0.4
 

@@ -113,7 +113,7 @@ def sampling_options(held: Callable[..., Any]) -> Callable[..., Any]:
             "--label", metavar="NAME|K|all", help="A class by name or number, attribute=value, or all in turn."
         ),
         click.option("--steps", type=POSITIVE, metavar="N", help="Steps of the solver."),
-        click.option("--solver", metavar="NAME", help="euler, heun, midpoint; of ddpm ddim, ancestral."),
+        click.option("--solver", metavar="NAME", help="heun, unipc, adaptive ...: see the model's page."),
         click.option("--guidance", type=float, metavar="W", help="How strongly the label is followed; 1 as it is."),
         click.option("--truncation", type=float, metavar="X", help="Smaller: more typical, less diverse."),
         click.option("--set", "others", multiple=True, metavar="KEY=VALUE", help="Any other option of the model."),

@@ -73,6 +73,11 @@ class Chain:
         kept = self.kept[_numbers(step)]
         return circle(_like(np.sqrt(kept), like), _like(np.sqrt(1 - kept), like))
 
+    def scale(self, step: float) -> tuple[float, float]:
+        """(alpha, sigma) of the level of a whole number."""
+        kept = float(self.kept[int(step)])
+        return math.sqrt(kept), math.sqrt(1 - kept)
+
     def back(self, step: int | Tensor, to: int | Tensor, like: Tensor) -> Step:
         """From the levels `step` to the lower ones `to`."""
         here, there = self.kept[_numbers(step)], self.kept[_numbers(to)]

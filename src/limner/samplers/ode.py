@@ -44,13 +44,3 @@ def midpoint(velocity: Velocity, z: Tensor, times: Sequence[float]) -> Iterator[
 SOLVERS: dict[str, Solver] = {"euler": euler, "heun": heun, "midpoint": midpoint}
 EVALUATIONS = {"euler": 1, "heun": 2, "midpoint": 2}
 """How often a step of a solver asks for the velocity."""
-
-
-def times(steps: int, power: float = 1.0, first: float = 1.0, last: float = 0.0) -> list[float]:
-    """`steps` + 1 times from `first` to `last`, evenly spaced in t^(1 / power): above 1 they crowd at t = 0.
-
-    As 2206.00364, equation 5, with t in place of the noise level.
-    """
-    begin, end = first ** (1 / power), last ** (1 / power)
-    inner = [(begin + (end - begin) * k / steps) ** power for k in range(1, steps)]
-    return [first, *inner, last]

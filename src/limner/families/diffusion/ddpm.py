@@ -40,7 +40,8 @@ from limner.noising.discrete import Chain, ScheduleName, circle
 from limner.noising.paths import Level, convert, mixed, spread
 from limner.samplers.ddim import ddim
 from limner.samplers.ddpm import ancestral
-from limner.samplers.guidance import guided
+from limner.samplers.guidance import guided, strength
+from limner.samplers.multistep import MULTISTEP
 
 VLB = 1e-3
 """Weight of the bound in the hybrid loss (2102.09672, section 3.1)."""
@@ -76,7 +77,7 @@ class DDPMSampling(Options):
 
     Attributes:
         steps: of the T levels, evenly spaced, as many are visited.
-        solver: "ddim", or "ancestral", which draws from the learned p(z_s | z_t).
+        solver: "ddim"; "ancestral", which draws from the learned p(z_s | z_t); "dpm++" or "unipc", of higher order.
         eta: noise that DDIM adds: 0 none, 1 as much as ancestral sampling with beta-tilde.
         guidance: 1 asks for the label as it is, more exaggerates it (2207.12598).
         interval: the times t / T at which there is guidance (2404.07724).
@@ -84,7 +85,7 @@ class DDPMSampling(Options):
     """
 
     steps: Positive = 50
-    solver: Literal["ddim", "ancestral"] = "ddim"
+    solver: Literal["ddim", "ancestral", "dpm++", "unipc"] = "ddim"
     eta: Fraction = 0.0
     guidance: Size = 1.0
     interval: tuple[Fraction, Fraction] = (0.0, 1.0)
@@ -196,8 +197,7 @@ class DDPM(Generator, Conditions, Denoises, Scores):
         previews: list[Tensor] = []
 
         def believed(z: Tensor, step: int) -> tuple[Tensor, Tensor]:
-            low, high = options.interval
-            scale = options.guidance if low <= step / self.chain.steps <= high else 1.0
+            scale = strength(options.guidance, step / self.chain.steps, options.interval)
             said = guided(self.says, z, self.time(step, z), labels, scale, self.spec.channels)
             x, share = self.read(said, options.clip, z, self.chain.at(step, z))
             previews[:] = [x]
@@ -211,11 +211,16 @@ class DDPM(Generator, Conditions, Denoises, Scores):
         def noise(step: int) -> Tensor:
             return draws.normal(f"noise {step}", *self.spec.shape)
 
+        def clean(z: Tensor, step: float) -> Tensor:
+            return believed(z, int(step))[0]
+
         start = draws.normal("noise", *self.spec.shape)
         if options.solver == "ddim":
-            states = ddim(lambda z, t: believed(z, t)[0], start, self.chain, times, noise, options.eta)
-        else:
+            states = ddim(clean, start, self.chain, times, noise, options.eta)
+        elif options.solver == "ancestral":
             states = ancestral(reverse, start, times, noise)
+        else:
+            states = MULTISTEP[options.solver](clean, start, times, self.chain.scale)
         for state in states:  # noqa: B007
             yield previews[0].clamp(-1, 1)
         yield state.clamp(-1, 1)

@@ -35,8 +35,10 @@ from limner.nn.embed import LabelMemory, labels_to_paint, labels_to_train
 from limner.nn.unet import UNet, UNetConfig
 from limner.noising.paths import PATHS, PathName, Target, convert, noised, spread
 from limner.noising.times import Sampling, Weighting, draw_times, weights
-from limner.samplers.guidance import guided
-from limner.samplers.ode import EVALUATIONS, SOLVERS, SolverName, times
+from limner.samplers.following import FollowerName, Time, denoised, follow, looks, moment
+from limner.samplers.guidance import guided, strength
+from limner.samplers.ode import heun
+from limner.samplers.schedules import ScheduleName, scheduled, times
 
 
 class FlowConfig(Options):
@@ -64,14 +66,18 @@ class FlowSampling(Options):
     """Flow matching as sampled.
 
     Attributes:
-        steps: of the solver. power: above 1 the steps crowd near the picture.
+        steps: of the solver; the adaptive one begins with steps of this length.
+        schedule: where the steps lie. power: above 1 those of the uniform one crowd near the picture.
+        tolerance: error a step of the adaptive solver, for values in [-1, 1]; not given: 0.001.
         guidance: 1 asks for the label as it is, more exaggerates it (2207.12598).
         interval: the times at which there is guidance (2404.07724).
     """
 
     steps: Annotated[int, Meta(ge=1, le=1000)] = 20
-    solver: SolverName = "heun"
+    solver: FollowerName = "heun"
+    schedule: ScheduleName = "uniform"
     power: Annotated[float, Meta(ge=0.2, le=5)] = 1.0
+    tolerance: Annotated[float, Meta(gt=0)] | None = None
     guidance: Size = 1.0
     interval: tuple[Fraction, Fraction] = (0.0, 1.0)
 
@@ -138,37 +144,37 @@ class FlowMatching(Generator, Conditions, Encodes, Denoises):
     @torch.no_grad()
     def paint(self, draws: Draws, condition: Condition, options: FlowSampling) -> Iterator[Tensor]:
         """Denoised previews, one a step, then the picture; labels not asked for are drawn as training saw them."""
+        if options.power != 1 and options.schedule != "uniform":
+            raise UserError(
+                f"power {options.power:g} belongs to schedule uniform: leave it out with {options.schedule}"
+            )
+        if options.solver == "adaptive" and (options.power != 1 or options.schedule != "uniform"):
+            raise UserError("solver adaptive finds its own steps: leave schedule and power out")
         labels = labels_to_paint(self.memory, condition.labels, draws, options.guidance)
         z = self._prior() * draws.normal("noise", *self.spec.shape)
         previews: list[Tensor] = []
 
-        def field(z: Tensor, t: float) -> Tensor:
+        def field(z: Tensor, t: Time) -> Tensor:
             velocity = self._guided(z, t, labels, options)
-            previews[:] = [self._clean(velocity, z, t)]
+            previews[:] = [denoised(velocity, z, t, self.path)]
             return velocity
 
-        state = z
-        for state in SOLVERS[options.solver](field, z, times(options.steps, options.power)):  # noqa: B007
+        state, when = z, scheduled(options.schedule, options.steps, self.path, options.power)
+        for state in follow(options.solver, field, z, when, self.path, options.tolerance):  # noqa: B007
             yield previews[0].clamp(-1, 1)
         yield state.clamp(-1, 1)
 
     def evaluations(self, options: FlowSampling) -> int:
         """See `Generator.evaluations`; guidance looks twice."""
-        looks = 2 if options.guidance != 1 else 1
-        return looks * options.steps * EVALUATIONS[options.solver]
+        return (2 if options.guidance != 1 else 1) * looks(options.solver, options.steps)
 
     def quick(self) -> FlowSampling:
         """See `Generator.quick`."""
         return FlowSampling(steps=8)
 
-    def _guided(self, z: Tensor, t: float, labels: Tensor | None, options: FlowSampling) -> Tensor:
-        time = self.path.inner(z.new_full((len(z),), t))
-        low, high = options.interval
-        return guided(self.velocity, z, time, labels, options.guidance if low <= t <= high else 1.0)
-
-    def _clean(self, velocity: Tensor, z: Tensor, t: float) -> Tensor:
-        level = self.path.at(self.path.inner(z.new_full((len(z),), t)))
-        return convert(velocity, z, level, "velocity", "x")
+    def _guided(self, z: Tensor, t: Time, labels: Tensor | None, options: FlowSampling) -> Tensor:
+        scale = strength(options.guidance, t, options.interval)
+        return guided(self.velocity, z, moment(z, t, self.path), labels, scale)
 
     def _prior(self) -> float:
         return float(self.path.at(torch.ones(1)).sigma)
@@ -189,7 +195,7 @@ class FlowMatching(Generator, Conditions, Encodes, Denoises):
 
     def _follow(self, z: Tensor, condition: Condition | None, when: list[float]) -> Iterator[Tensor]:
         labels = condition.labels if condition is not None and self.memory is not None else None
-        return SOLVERS["heun"](lambda z, t: self._guided(z, t, labels, FlowSampling()), z, when)
+        return heun(lambda z, t: self._guided(z, t, labels, FlowSampling()), z, when)
 
     def denoise(self, noisy: Tensor, sigma: Tensor, condition: Condition | None = None) -> Tensor:
         """See `Denoises.denoise`; the path's z is alpha times the noisy picture."""

@@ -1,0 +1,69 @@
+"""Every solver that follows a velocity along a path, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from limner.errors import UserError
+from limner.noising.paths import Path, convert
+from limner.samplers import ode
+from limner.samplers.adaptive import adaptive
+from limner.samplers.multistep import MULTISTEP
+
+FollowerName = Literal["euler", "heun", "midpoint", "dpm++", "unipc", "adaptive"]
+Time = float | Tensor
+"""One time for all, or one for each picture (B,)."""
+
+Velocity = Callable[[Tensor, Time], Tensor]
+"""dz/dt, of the shape of z (B, ...), at z and t."""
+
+TOLERANCE = 1e-3
+"""Of the adaptive solver, where none is asked for."""
+
+_LOOKS = {**ode.EVALUATIONS, "dpm++": 1, "unipc": 1, "adaptive": 3}
+
+
+def follow(
+    name: FollowerName, velocity: Velocity, z: Tensor, times: Sequence[float], path: Path, tolerance: float | None
+) -> Iterator[Tensor]:
+    """States of the solver `name` at `times` but the first.
+
+    The adaptive solver goes from the first to the last by steps of its own, the first as long as these are on average.
+
+    Raises:
+        UserError: a tolerance for a solver that heeds none.
+    """
+    if name == "adaptive":
+        return adaptive(velocity, z, times[0], times[-1], tolerance or TOLERANCE, 1 / (len(times) - 1))
+    if tolerance is not None:
+        raise UserError(f"tolerance {tolerance:g} belongs to solver adaptive: leave it out with {name}")
+    if name in ode.SOLVERS:
+        return ode.SOLVERS[name](velocity, z, times)
+
+    def clean(z: Tensor, time: float) -> Tensor:
+        return denoised(velocity(z, time), z, time, path)
+
+    def scale(time: float) -> tuple[float, float]:
+        level = path.at(torch.tensor([time], dtype=torch.float64))
+        return float(level.alpha), float(level.sigma)
+
+    return MULTISTEP[name](clean, z, times, scale)
+
+
+def looks(name: FollowerName, steps: int) -> int:
+    """How often a solver asks for the velocity; of the adaptive one, if its steps were as long as its first."""
+    return steps * _LOOKS[name]
+
+
+def denoised(velocity: Tensor, z: Tensor, time: Time, path: Path) -> Tensor:
+    """E[x | z] (B, ...) where the velocity (B, ...) is known."""
+    return convert(velocity, z, path.at(moment(z, time, path)), "velocity", "x")
+
+
+def moment(z: Tensor, time: Time, path: Path) -> Tensor:
+    """A time for each of the pictures z (B, ...), (B,), inside the path's ends."""
+    return path.inner(time if isinstance(time, Tensor) else z.new_full((len(z),), time))
