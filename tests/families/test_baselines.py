@@ -286,3 +286,21 @@ def test_too_large_a_covariance_is_refused():
     for name in DENSITIES:
         with pytest.raises(UserError, match="smaller --size"):
             fitted(name, spec)
+
+
+def test_what_is_gathered_keeps_its_precision_and_fits_in_any_size():
+    rows = torch.rand(20, 3, generator=torch.Generator().manual_seed(0)).double() / 3
+    moments = Moments(3, 2, 3)
+    moments.add(rows, torch.arange(20) % 2)
+    held = {name: value.clone() for name, value in moments.state_dict().items()}
+    moments.to(torch.float32).to(torch.bfloat16)
+    again = Moments(3, 2, 3)
+    again.load_state_dict(moments.state_dict())
+    for name, value in again.state_dict().items():
+        assert value.dtype == torch.float64 and torch.equal(value, held[name])
+    torch.testing.assert_close(again.sums().second, rows.T @ rows)
+    torch.testing.assert_close(again.sums(1).total, rows[1::2].sum(0))
+    again.empty()
+    assert not again.begun and all(not value.numel() for value in again.state_dict().values())
+    moments.load_state_dict(again.state_dict())
+    assert not moments.begun

@@ -74,7 +74,7 @@ def test_fewer_steps_are_taken_as_asked(tmp_path: Path) -> None:
 
 
 def test_a_budget_that_is_too_short_ends_it(tmp_path: Path) -> None:
-    config = {"batch": 1, "steps": None, "budget": 0.02, "checkpoint_every": 0}
+    config = {"batch": 1, "steps": None, "budget": 1e-6, "checkpoint_every": 0}
     outcome = counted(tmp_path / "run", **config)
     assert outcome.finished and outcome.step < 64
 

@@ -191,7 +191,8 @@ class Counter(Generator):
         super()._load_from_state_dict(state, prefix, *rest)
 
     def paint(self, draws: Draws, condition: Condition, options: Any) -> Iterator[Tensor]:
-        yield self.mean.expand(draws.size, *self.spec.shape)
+        known = self.mean if self.mean.numel() else torch.zeros(self.spec.shape)
+        yield known.expand(draws.size, *self.spec.shape)
 
 
 def counter(config: Config) -> Generator:

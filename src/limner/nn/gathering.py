@@ -47,14 +47,14 @@ class Gathering(nn.Module):
         def moved(tensor: Tensor) -> Tensor:
             return tensor.to(fn(tensor.new_empty(0)).device)
 
-        super()._apply(moved, recurse)  # type: ignore[no-untyped-call]
+        super()._apply(moved, recurse)
         return self
 
     def _load_from_state_dict(self, state: dict[str, Tensor], prefix: str, *rest: Any) -> None:
         for name, buffer in self.named_buffers(recurse=False):
             if prefix + name in state:
                 buffer.resize_(state[prefix + name].shape)
-        super()._load_from_state_dict(state, prefix, *rest)  # type: ignore[no-untyped-call]
+        super()._load_from_state_dict(state, prefix, *rest)
 
 
 class Sums(NamedTuple):
@@ -131,8 +131,9 @@ class Moments(Gathering):
     def sums(self, group: int | None = None) -> Sums:
         """Of one group, or of all together."""
         held = (self.get_buffer(name) for name in ("count", "total", "power", "second", "cubic", "quartic"))
-        picked = [value if not value.numel() else value.sum(0) if group is None else value[group] for value in held]
-        return Sums(*picked, test=self.test() if self.columns else None)
+        picked = (value if not value.numel() else value.sum(0) if group is None else value[group] for value in held)
+        count, total, power, second, cubic, quartic = picked
+        return Sums(count, total, power, second, cubic, quartic, self.test() if self.columns else None)
 
 
 class Rows(Gathering):
