@@ -216,7 +216,7 @@ class Generator(nn.Module, ABC):
         return (self,)
 
     def start(self, batch: Batch) -> None:
-        """Data-dependent initialisation, once, before the first step."""
+        """Data-dependent initialisation, once, before the first step; every process is shown the global batch."""
 
     def after_step(self, progress: Progress) -> None:
         """What is no gradient step: codebook averages, weight clipping, fade-in."""

@@ -89,7 +89,7 @@ def asked_to_stop(place: Path, processes: Processes) -> None:
 
 def poisoned(place: Path, processes: Processes) -> None:
     """A training in which one process meets a loss that is no number, once."""
-    trainer = fragile.trainer(place / "poisoned", processes, checkpoint_every=2)
+    trainer = fragile.trainer(place / "poisoned", processes, checkpoint_every=2, accumulate=2)
     loss = trainer.model.loss
 
     def poison(batch: Batch, progress: Progress, scratch: Scratch) -> Losses:

@@ -64,6 +64,7 @@ def train(
     processes = Processes.join()
     quiet = quiet or not processes.first
     say = say or (line.say if not quiet else lambda text: None)
+    _check_shares(config, processes)
     config = _settled(config, pack, folder, build, say, processes)
     torch.set_num_threads(config.train.threads)
     model = build(config).to(config.train.device)
@@ -89,7 +90,6 @@ def _settled(
         storage.remove_leftovers(folder.path)
         begun = (folder / CONFIG).exists()
         config = folder.config if begun else config
-        _check_shares(config, processes)
         if not begun:
             config = resolve(config, pack, build, say, processes)
             storage.write_file(folder / CONFIG, dumps(config))
