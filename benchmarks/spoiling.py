@@ -19,6 +19,8 @@ from limner.evaluation import evaluate
 
 SIZES = {"mnist": None, "cifar10": None, "avatars": 32}
 CLEAN = "clean"
+FOLLOWING = {"unlike", "variety"}
+"""What may be said as well: it follows from the fault."""
 
 
 def degraded(name: str, strength: float) -> Callable[[np.ndarray], np.ndarray]:
@@ -50,7 +52,7 @@ def cases(packed: Pack, n: int) -> Iterator[tuple[str, str, np.ndarray]]:
             yield f"{name}, {how}", said, degraded(name, strength)(clean)
     if packed.shape[0] == 3:
         yield "red and blue exchanged", "colours", clean[..., ::-1].copy()
-    yield "negatives", "colours", 255 - clean
+    yield "negatives", "colours" if packed.shape[0] == 3 else "light", 255 - clean
     column = packed.manifest.class_column or "hair"
     both = np.concatenate([packed.validation, packed.held_out])
     codes = packed.labels(both, column)
@@ -81,7 +83,7 @@ def main() -> None:
                     "said": names,
                     "words": [one.words for one in found.findings],
                     "n": len(pictures),
-                    "right": names == [expected],
+                    "right": names[0] == expected and set(names[1:]) <= FOLLOWING,
                 }
             )
             say(f"{'ok  ' if rows[-1]['right'] else 'FAIL'} {name}: {what}: {'; '.join(rows[-1]['words']) or CLEAN}")

@@ -61,6 +61,12 @@ def test_spoilt_pictures_are_named(shapes, fresh, way, strength, name, words):
     assert found.to_dict()["diagnosis"][0].startswith(words) and found.to_dict()["findings"][0]["name"] == name
 
 
+def test_grey_pictures_of_the_wrong_light(digits):
+    names, found = said(255 - digits.read(digits.validation), digits)
+    assert names[0] == "light" and found.findings[0].words.startswith("wrong light: too bright by")
+    assert set(names[1:]) <= {"unlike", "variety"}
+
+
 def test_ten_pictures_repeated(shapes, fresh, digits):
     names, found = said(fresh[np.arange(100) % 10], shapes)
     assert names == ["repeated"] and "about 10 different pictures among 100" in found.findings[0].words
@@ -82,7 +88,7 @@ def test_copies_of_training_pictures(shapes, digits):
 def test_classes_that_are_missing(digits):
     threes = digits.read(digits.train[digits.labels(digits.train) == 3][:100])
     names, found = said(np.roll(threes, 1, axis=2), digits)  # moved, so that they are no copies
-    assert names == ["classes"] and found.findings[0].words.startswith("classes nearly missing: label")
+    assert names == ["classes"] and found.findings[0].words.startswith("classes nearly missing: '")
     assert found.classes["column"] == "label" and sum(found.classes["samples"]) == pytest.approx(1)
 
 
@@ -91,7 +97,7 @@ def test_one_class_only(real_data):
     pool = np.concatenate([packed.validation, packed.held_out])
     names, found = said(packed.read(pool[packed.labels(pool) == 3]), packed)
     assert names == ["classes"] and found.findings[0].words.startswith("one class only")
-    assert "label '3'" in found.findings[0].words
+    assert "counted as '3'" in found.findings[0].words
 
 
 def test_kinds_in_words():

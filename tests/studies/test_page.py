@@ -174,6 +174,6 @@ def test_charts_are_drawn_with_anything():
     ]
     drawn = plots.scatter(some, "x", "y", floor=0.1)
     checked(drawn)
-    heights = [float(y) for y in re.findall(r'class="name" x="[\d.-]+" y="([\d.]+)"', drawn)]
-    assert len(heights) == 3 and len(set(heights)) == 3, "labels do not cover each other"
+    places = re.findall(r'class="name" x="([\d.-]+)" y="([\d.]+)"', drawn)
+    assert len(set(places)) == 3 and all(0 <= float(x) < plots.WIDTH for x, _ in places), "no label covers another"
     checked(plots.lines([Series("a", [(0.0, 1.0), (1.0, float(2)), (2.0, 0.5)], 1)], "x", "y"))

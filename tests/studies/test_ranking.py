@@ -18,6 +18,7 @@ def result(label, seed, fd, half=0.1, group=None, findings=(), **changed):
         "measured": {
             "fd": measure(fd, half),
             "kid": measure(fd / 10, half / 10, 0.0),
+            "precision": measure(0.6, 0.1, 0.9),
             "findings": [{"name": name, "words": name} for name in findings],
         },
         "training": dict.fromkeys(("steps", "parameters", "pictures_per_second", "peak_memory", "batch"), 7)
@@ -110,11 +111,13 @@ def test_the_verdict_in_words():
     assert any(said.startswith("b cannot be told from it") for said in tied) and any(
         "--seeds 3" in said for said in tied
     )
+    few = words.verdict(report([result("a", 0, 1.0)], by="kid"))
+    assert "60% of its pictures could pass for real; of real ones it is 90%." in few
     beaten = words.verdict(report([result("mean", 0, 1.0, group="baselines"), result("b", 0, 9.0)]))
     assert any("no neural generator beat it" in said for said in beaten)
     slow = result("a", 0, 1.0)
-    fast = result("b", 0, 9.0) | {"sampling": {"pictures_per_second": 500.0, "evaluations": 1}}
-    assert any("b makes 500 a second, a 10" in said for said in words.verdict(report([slow, fast])))
+    fast = result("b", 0, 2.5) | {"sampling": {"pictures_per_second": 500.0, "evaluations": 1}}
+    assert any("b makes 500 a second, a 10." in said for said in words.verdict(report([slow, fast])))
     assert words.verdict(report([]))[0].startswith("No model could be measured")
 
 

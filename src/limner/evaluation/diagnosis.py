@@ -99,7 +99,7 @@ def diagnose(
     findings += colours
     if worst is not None and not coarse and not colours:
         findings.append(Finding("classes", worst.words()))
-    if not findings:
+    if all(one.name == "light" for one in findings):
         findings += _likeness(measures)
     classes = kinds[0].to_dict() if len(kinds) == 1 and kinds[0].column is not None else None
     return Diagnosis(tuple(findings), facts, classes)
@@ -133,7 +133,8 @@ def _gap(ours: _Column, real: _Column, name: str) -> float:
 def _repetition(twins: Twins, count: int) -> list[Finding]:
     found = []
     if twins.twins > TWINS + 2 * twins.real_twins:
-        words = f"repeats itself: only about {twins.different:,} different pictures among {count:,}"
+        different = f"{twins.different:,} different pictures" if twins.different > 1 else "one picture"
+        words = f"repeats itself: only about {different} among {count:,}"
         found.append(Finding("repeated", words))
     if twins.copies > COPIES + 2 * twins.real_copies:
         words = f"copies: {twins.copies:.0%} are, or nearly are, training pictures; of real unseen pictures "
@@ -167,22 +168,24 @@ def _coarse(ours: _Column, real: _Column) -> list[Finding]:
 
 
 def _colours(ours: _Column, real: _Column, spoilt: bool) -> list[Finding]:
-    """Wrong colours, brightness and contrast; the latter two move with noise and blur, so not beside those."""
-    said = []
+    """Wrong colours, else wrong light; brightness and contrast move with noise and blur, so not beside those."""
+    colours, light = [], []
     red, yellow = (_gap(ours, real, name) for name in ("red_green", "yellow_blue"))
     if np.hypot(red, yellow) > HUE:
-        said.append(f"too {_hue(red, yellow)} by {np.hypot(red, yellow):.0f} grey levels")
+        colours.append(f"too {_hue(red, yellow)} by {np.hypot(red, yellow):.0f} grey levels")
     if not spoilt:
         colour = _gap(ours, real, "colourfulness")
         if abs(colour) > COLOURFULNESS:
-            said.append(f"too {'colourful' if colour > 0 else 'grey'} by {abs(colour):.0f} grey levels")
-        light = _gap(ours, real, "brightness")
-        if abs(light) > BRIGHTNESS:
-            said.append(f"too {'bright' if light > 0 else 'dark'} by {abs(light):.0f} grey levels")
+            colours.append(f"too {'colourful' if colour > 0 else 'grey'} by {abs(colour):.0f} grey levels")
+        bright = _gap(ours, real, "brightness")
+        if abs(bright) > BRIGHTNESS:
+            light.append(f"too {'bright' if bright > 0 else 'dark'} by {abs(bright):.0f} grey levels")
         share = ours.mean("contrast") / max(real.mean("contrast"), 1e-6)
         if _gap(ours, real, "contrast") and not FLAT_CONTRAST < share < HARD_CONTRAST:
-            said.append(f"contrast {share:.2g} times that of real pictures")
-    return [Finding("colours", f"wrong colours: {', '.join(said)}")] if said else []
+            light.append(f"contrast {share:.2g} times that of real pictures")
+    if colours:
+        return [Finding("colours", f"wrong colours: {', '.join(colours + light)}")]
+    return [Finding("light", f"wrong light: {', '.join(light)}")] if light else []
 
 
 def _hue(red: float, yellow: float) -> str:
@@ -192,7 +195,7 @@ def _hue(red: float, yellow: float) -> str:
 
 
 def _likeness(measures: Mapping[str, Any]) -> list[Finding]:
-    """Where nothing plainer was found: few pictures that could pass for real ones, or little variety."""
+    """Where nothing plainer explains it: few pictures that could pass for real ones, or little variety."""
     found = []
     for name, measure, words in (
         (

@@ -37,6 +37,7 @@ class Kinds:
 
     Attributes:
         column: of labels, which are those of the nearest training picture; None for clusters of features.
+        own: the column is that of the set's classes.
         names: of the classes. samples, real: what each picture is counted as, (n,) and (m,). truth: what the real ones
             are, (m,).
     """
@@ -46,6 +47,7 @@ class Kinds:
     samples: np.ndarray
     real: np.ndarray
     truth: np.ndarray
+    own: bool = False
 
     @property
     def shares(self) -> tuple[Floats, Floats]:
@@ -94,7 +96,8 @@ class Kinds:
         return f"out of balance: {ours[most]:.0%} are counted as {self._named(most)}, of real pictures {real[most]:.0%}"
 
     def _named(self, number: int) -> str:
-        return self.names[number] if self.column is None else f"{self.column} {self.names[number]!r}"
+        name = self.names[number]
+        return name if self.column is None else repr(name) if self.own else f"{self.column} {name!r}"
 
     @property
     def only(self) -> int | None:
@@ -129,11 +132,10 @@ def kinds_of(
     own = pack.manifest.class_column
     found = []
     for column in [own] if own else pack.attributes:
-        codes = [pack.labels(which, column) for which in (nearest, real_nearest, numbers)]
         names = tuple(pack.attributes[column])
         if len(names) > 1:
-            # Pictures without a label are counted as the first class on both sides alike.
-            found.append(Kinds(column, names, *(np.maximum(x, 0) for x in codes if x is not None)))
+            ours, theirs, truth = (_codes(pack, which, column) for which in (nearest, real_nearest, numbers))
+            found.append(Kinds(column, names, ours, theirs, truth, own=own is not None))
     if found:
         return found
     from sklearn.cluster import KMeans
@@ -144,6 +146,13 @@ def kinds_of(
     names = tuple(f"kind {i + 1}" for i in range(count))
     ours, theirs = (model.predict(x).astype(np.int64) for x in (fake, real))
     return [Kinds(None, names, ours, theirs, theirs)]
+
+
+def _codes(pack: Pack, numbers: np.ndarray, column: str) -> np.ndarray:
+    """Pictures without a label are counted as the first class, on both sides alike."""
+    codes = pack.labels(numbers, column)
+    assert codes is not None, "the column is one of the pack's"
+    return np.maximum(codes, 0)
 
 
 def repetition(prints: list[bytes], features: np.ndarray, real: np.ndarray) -> tuple[int, float, float]:

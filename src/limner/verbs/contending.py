@@ -58,7 +58,7 @@ def in_own_process(folder: Path, row: Row, again: bool = False, quiet: bool = Fa
             process.send_signal(signal.SIGINT)
             process.wait()
             raise
-    if code == 130:
+    if code in (130, -signal.SIGINT, -signal.SIGTERM, -signal.SIGHUP):
         raise KeyboardInterrupt
     endings = {_FIRST_CODE + number: ending for number, ending in enumerate(_ENDINGS)}
     if code in endings:

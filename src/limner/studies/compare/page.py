@@ -84,9 +84,7 @@ def _pictures(report: dict[str, Any], sheets: Sheets) -> Iterable[str]:
     for number, model in enumerate(report["models"]):
         first = by_name[model["rows"][0]]
         sheet = sheets.samples(first["pictures"])
-        note = "not chosen by anybody: a random draw" + (
-            "" if len(model["rows"]) == 1 else f", seed {model['seeds'][0]}"
-        )
+        note = "a random draw" + ("" if len(model["rows"]) == 1 else f", seed {model['seeds'][0]}")
         cards.append(_card(f"{model['rank']}. {model['label']}", sheet, note, colour_of(number, model)))
     yield f'<div class="cards">{"".join(cards)}</div>'
 

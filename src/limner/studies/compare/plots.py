@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 WIDTH, HEIGHT = 340, 240
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 12, 40
-_LETTER = 6.2
+_LETTER = 6.8
 """Mean width of a letter of the labels, in units of the chart."""
 COLOURS = 8
 """How many colours the style sheet has; what comes after them is grey."""
@@ -90,22 +90,17 @@ def scatter(series: Sequence[Series], x_title: str, y_title: str, floor: float |
     """A labelled dot for each series' only point, with its interval."""
     x = Scale.of([one.points[0][0] for one in series], _LEFT + 6, WIDTH - _LEFT - _RIGHT - 12)
     y = _upwards([one.points[0][1] for one in series] + ([] if floor is None else [floor]))
-    body: list[str] = []
-    taken: list[tuple[float, float, float]] = []
-    for one in sorted(series, key=lambda one: one.points[0][1]):
-        (a, b), at = one.points[0], x(one.points[0][0])
+    places = [(x(one.points[0][0]), y(one.points[0][1])) for one in series]
+    labels = _Labels(places)
+    bars, dots, names = [], [], []
+    for (at, height), one in sorted(zip(places, series, strict=True), key=lambda pair: pair[0][1]):
         for low, high in one.reach:
             top, bottom = (min(max(y(v), _TOP), HEIGHT - _BOTTOM) for v in (max(high, y.low), max(low, y.low)))
-            body.append(_line(f"reach {colour(one.colour)}", at, top, at, bottom))
-        body.append(_dot(at, y(b), one.colour, 4, f"{one.name}: {short(b)} at {short(a)}"))
-        wide = _LETTER * len(one.name)
-        left = at + 8 + wide > WIDTH - 2
-        first = at - 8 - wide if left else at + 8
-        height = _free(y(b) + 3.5, first, first + wide, taken)
-        anchor = ' text-anchor="end"' if left else ""
-        body.append(
-            f'<text class="name" x="{at - 8 if left else at + 8:.1f}" y="{height:.1f}"{anchor}>{_e(one.name)}</text>'
-        )
+            bars.append(_line(f"reach {colour(one.colour)}", at, top, at, bottom))
+        a, b = one.points[0]
+        dots.append(_dot(at, height, one.colour, 4, f"{one.name}: {short(b)} at {short(a)}"))
+        names.append(labels.place(one.name, at, height))
+    body = [*bars, *dots, *names]
     return _chart(x, y, x_title, y_title, [*_floor(y, floor), *body])
 
 
@@ -183,15 +178,29 @@ def _line(kind: str, x1: float, y1: float, x2: float, y2: float) -> str:
     return f'<line class="{kind}" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>'
 
 
-def _free(height: float, first: float, last: float, taken: list[tuple[float, float, float]]) -> float:
-    """The nearest height at which a label from `first` to `last` covers no other; it is taken then."""
+class _Labels:
+    """Finds room for names beside dots: not over a dot, nor over one another, nor outside the chart."""
 
-    def covered(at: float) -> bool:
-        return any(abs(at - other) < 11 and first < right and left < last for left, right, other in taken)
+    def __init__(self, dots: Sequence[tuple[float, float]]) -> None:
+        self._taken = [(x - 5, x + 5, y, 8.0) for x, y in dots]
 
-    found = next((at for step in range(40) for at in (height + 3 * step, height - 3 * step) if not covered(at)), height)
-    taken.append((first, last, found))
-    return found
+    def place(self, name: str, x: float, y: float) -> str:
+        """The name beside its dot at (x, y), with a line to it where it had to move away."""
+        wide = _LETTER * len(name)
+        shifts = [shift for step in range(30) for shift in (4.5 * step, -4.5 * step)]
+        tried = [(x + 8 if right else x - 8 - wide, y + shift) for shift in shifts for right in (True, False)]
+        left, height = next((spot for spot in tried if self._free(*spot, wide)), tried[0])
+        self._taken.append((left, left + wide, height, 11.0))
+        leader = _line("leader", x, y, left - 1 if left > x else left + wide + 1, height) if abs(height - y) > 8 else ""
+        return f'{leader}<text class="name" x="{left:.1f}" y="{height + 3.5:.1f}">{_e(name)}</text>'
+
+    def _free(self, left: float, height: float, wide: float) -> bool:
+        if left < _LEFT + 2 or left + wide > WIDTH - 2 or not _TOP - 6 < height < HEIGHT - _BOTTOM:
+            return False
+        return all(
+            abs(height - other) >= room or left + wide < first or last < left
+            for first, last, other, room in self._taken
+        )
 
 
 def colour(number: int | None) -> str:

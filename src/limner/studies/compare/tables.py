@@ -37,13 +37,14 @@ def ranking(report: dict[str, Any]) -> str:
     values = [value for model in models for value in model["measures"][by]["values"]]
     values += [models[0]["measures"][by]["floor"]] if by == "fd" else []  # that of KID is noise around zero
     scale = Scale.of(values, 6, 168)
-    head = ["model", "against the next"]
-    cells = [f'<th scope="col">{head[0]}</th><th scope="col" class="left">{head[1]}</th>']
+    cells = ['<th scope="col">model</th>']
     for name in shown:
         title, better, _ = words.EXPLAINED[name]
-        way = _WAYS[better] + (", " + ("log scale" if scale.log else "dots: seeds") if name == by else "")
-        span = ' colspan="2"' if name == by else ""
-        cells.append(f'<th scope="col"{span}>{title}<span class="way">{way}</span></th>')
+        cells.append(f'<th scope="col">{title}<span class="way">{_WAYS[better]}</span></th>')
+        if name == by:
+            kind = "log scale; " if scale.log else ""
+            cells.append(f'<th scope="col" class="left"><span class="way">{kind}dots: seeds, line: 95 %</span></th>')
+            cells.append('<th scope="col" class="left">against the next<span class="way">more than chance?</span></th>')
     for title, way in (
         ("training", "pictures/s"),
         ("sampling", "pictures/s"),
@@ -59,8 +60,8 @@ def ranking(report: dict[str, Any]) -> str:
 
 def _row(number: int, model: dict[str, Any], shown: list[str], by: str, scale: Scale) -> str:
     key = f'<span class="key {colour_of(number, model)}"></span>'
-    note = f' <span class="soft">{html.escape(model["group"])}</span>' if model["group"] else ""
-    cells = [f'<th scope="row">{key}{model["rank"]}. {html.escape(model["label"])}{note}</th>', _against(model["next"])]
+    note = f' <span class="range">{html.escape(model["group"])}</span>' if model["group"] else ""
+    cells = [f'<th scope="row">{key}{model["rank"]}. {html.escape(model["label"])}{note}</th>']
     for name in shown:
         measure = model["measures"][name]
         span = f'<span class="range">{short(measure["low"])} to {short(measure["high"])}</span>'
@@ -74,7 +75,7 @@ def _row(number: int, model: dict[str, Any], shown: list[str], by: str, scale: S
                 measure["floor"],
                 None if model["group"] is not None else number,
             )
-            cells.append(f'<td class="left">{drawn}</td>')
+            cells += [f'<td class="left">{drawn}</td>', _against(model["next"])]
     training, sampling = model["training"], model["sampling"]
     cells += [
         _known(training["pictures_per_second"], short),
@@ -88,10 +89,11 @@ def _row(number: int, model: dict[str, Any], shown: list[str], by: str, scale: S
 
 
 def _floor_row(model: dict[str, Any], shown: list[str], by: str) -> str:
-    cells = ['<th scope="row" class="soft">floor: real pictures</th><td></td>']
+    cells = ['<th scope="row" class="soft">floor: real pictures</th>']
     for name in shown:
         cells.append(
-            f'<td class="soft">{short(model["measures"][name]["floor"])}</td>' + ("<td></td>" if name == by else "")
+            f'<td class="soft">{short(model["measures"][name]["floor"])}</td>'
+            + ("<td></td><td></td>" if name == by else "")
         )
     return f"<tr>{''.join(cells)}{'<td></td>' * 6}</tr>"
 
@@ -100,7 +102,7 @@ def _against(following: dict[str, Any] | None) -> str:
     if following is None:
         return "<td></td>"
     kind = "ahead" if following["words"] == "ahead of" else "tied"
-    chance = f"chance alone: {following['chance']:.1%}"
+    chance = "by chance: " + (f"{following['chance']:.1%}" if following["chance"] >= 0.001 else "below 0.1%")
     said = f"{following['words']} {html.escape(following['label'])}"
     return f'<td class="left {kind}">{said}<span class="range">{chance}</span></td>'
 

@@ -28,7 +28,7 @@ FLOOR = (
     "there, so nobody needs to do better."
 )
 INTERVAL = (
-    "The numbers in brackets are the range in which the score would lie 95 times in 100, "
+    "The small numbers under a score are the range in which it would lie 95 times in 100, "
     "had other pictures been drawn and other seeds trained."
 )
 OTHERS = {
@@ -37,6 +37,8 @@ OTHERS = {
     "memory": "The most working memory that a training held at any time; less is cheaper.",
     "parameters": "The numbers inside a model that training adjusts; fewer make a smaller file.",
 }
+
+_NOT_MUCH_WORSE = 3.0
 
 
 def verdict(report: dict[str, Any]) -> list[str]:
@@ -49,7 +51,7 @@ def verdict(report: dict[str, Any]) -> list[str]:
     said += _lead(models)
     said += _worth(best, report["ranked_by"])
     said += _baselines(models)
-    said += _fastest(best, models)
+    said += _fastest(best, models, report["ranked_by"])
     if best["findings"]:
         said.append(f"What is still wrong with the pictures of {best['label']}: {_listed(best['findings'])}.")
     elif len(models) > 1:
@@ -96,14 +98,15 @@ def _lead(models: list[dict[str, Any]]) -> list[str]:
 
 
 def _worth(best: dict[str, Any], by: str) -> list[str]:
-    distance = best["measures"]["fd"]
-    if distance["floor"] <= 0:
-        return []
-    times = distance["mean"] / distance["floor"]
-    if times < 1.5:
-        return ["Its pictures are about as near to real ones as real ones are to each other."]
-    seen = "" if by == "fd" else " (with so few pictures a rough number)"
-    return [f"Its pictures lie {times:,.2g} times as far from real ones as other real pictures do{seen}."]
+    distance, precision = best["measures"]["fd"], best["measures"]["precision"]
+    if by == "fd" and distance["floor"] > 0:
+        times = distance["mean"] / distance["floor"]
+        if times < 1.5:
+            return ["Its pictures are about as near to real ones as real ones are to each other."]
+        return [f"Its pictures lie {times:,.2g} times as far from real ones as other real pictures do."]
+    return [
+        f"{precision['mean']:.0%} of its pictures could pass for real; of real ones it is {precision['floor']:.0%}."
+    ]
 
 
 def _baselines(models: list[dict[str, Any]]) -> list[str]:
@@ -117,16 +120,22 @@ def _baselines(models: list[dict[str, Any]]) -> list[str]:
     return []
 
 
-def _fastest(best: dict[str, Any], models: list[dict[str, Any]]) -> list[str]:
-    speeds = {one["label"]: one["sampling"]["pictures_per_second"] for one in models}
-    own = speeds[best["label"]]
-    known = {label: speed for label, speed in speeds.items() if speed is not None}
-    if own is None or not known:
+def _fastest(best: dict[str, Any], models: list[dict[str, Any]], by: str) -> list[str]:
+    """A model that is much faster and not much worse, if there is one."""
+    own, reach = best["sampling"]["pictures_per_second"], _NOT_MUCH_WORSE * best["measures"][by]["mean"]
+    near = [one for one in models if one["measures"][by]["mean"] <= reach and one["sampling"]["pictures_per_second"]]
+    quick = max(near, key=lambda one: one["sampling"]["pictures_per_second"], default=best)
+    speed = quick["sampling"]["pictures_per_second"]
+    if own is None or quick is best or speed < 2 * own:
         return []
-    label = max(known, key=lambda name: known[name])
-    if known[label] < 2 * own:
-        return []
-    return [f"If pictures must come fast, {label} makes {known[label]:,.3g} a second, {best['label']} {own:,.3g}."]
+    said = (
+        f"If pictures must come fast: {quick['label']} makes {_number(speed)} a second, {best['label']} {_number(own)}."
+    )
+    return [said]
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
 
 
 def _listed(findings: list[dict[str, Any]]) -> str:
