@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import contextvars
 import datetime
+import functools
 import json
 import os
 import time
@@ -88,7 +88,7 @@ class Processes:
         """The sum of `x` over all processes, equal on all of them. Differentiable, also twice."""
         if self.world == 1:
             return x
-        summed: Tensor = _Sum.apply(x)
+        summed: Tensor = _uncompiled_sum()(x)
         return summed
 
     def mean(self, tensors: list[Tensor]) -> None:
@@ -173,6 +173,13 @@ class Processes:
         return [one[:size].numpy().tobytes() for one, size in zip(found or [], sizes, strict=False)]
 
 
+@functools.cache
+def _uncompiled_sum() -> Callable[[Tensor], Tensor]:
+    # No compiler of networks can look into it. Saying so at the top of this file would bring the compiler along.
+    found: Callable[[Tensor], Tensor] = torch.compiler.disable(lambda x: _Sum.apply(x))
+    return found
+
+
 class _Sum(torch.autograd.Function):
     """The sum over processes. Each one's loss depends on it, so its gradient is summed over them as well."""
 
@@ -188,22 +195,24 @@ class _Sum(torch.autograd.Function):
         return _Sum.apply(gradients[0])
 
 
-_current: contextvars.ContextVar[Processes] = contextvars.ContextVar("processes", default=Processes())  # noqa: B039
+# A plain global: compilers of networks see through it, and whoever samples in another thread does not reduce.
+_current = Processes()
 
 
 def current() -> Processes:
     """The processes that share the batch which is being worked on; one alone outside of a training step."""
-    return _current.get()
+    return _current
 
 
 @contextlib.contextmanager
 def sharing(processes: Processes) -> Iterator[None]:
     """Inside, every batch is a slice of one that `processes` share."""
-    token = _current.set(processes)
+    global _current
+    before, _current = _current, processes
     try:
         yield
     finally:
-        _current.reset(token)
+        _current = before
 
 
 @contextlib.contextmanager

@@ -97,6 +97,12 @@ def test_batch_norm_over_processes_is_that_of_the_whole_batch():
         assert torch.allclose(half.running_var, whole.running_var)
 
 
+def test_batch_norm_alone_compiles_whole():
+    x = features(8, 6, 3, 3)
+    compiled = torch.compile(BatchNorm(6).double(), backend="eager", fullgraph=True)
+    assert torch.equal(compiled(x), BatchNorm(6).double()(x))
+
+
 def test_batch_norm_uses_what_it_has_seen():
     layer = norm("batch", 4).double()
     for _ in range(200):
