@@ -85,26 +85,20 @@ def test_copies_of_training_pictures(shapes, digits):
         }
 
 
-def test_classes_that_are_missing(digits):
-    threes = digits.read(digits.train[digits.labels(digits.train) == 3][:100])
-    names, found = said(np.roll(threes, 1, axis=2), digits)  # moved, so that they are no copies
-    assert names == ["classes"] and found.findings[0].words.startswith("classes nearly missing: '")
-    assert found.classes["column"] == "label" and sum(found.classes["samples"]) == pytest.approx(1)
-
-
-def test_one_class_only(real_data):
-    packed = pack(real_data / "mnist", DataOptions(limit=6000))
-    pool = np.concatenate([packed.validation, packed.held_out])
-    names, found = said(packed.read(pool[packed.labels(pool) == 3]), packed)
-    assert names == ["classes"] and found.findings[0].words.startswith("one class only")
-    assert "counted as '3'" in found.findings[0].words
+def test_one_class_only_and_classes_that_are_missing(digits):
+    labels = digits.labels(digits.train)
+    for classes, words in (((3,), "one class only: "), ((0, 2, 3, 4, 6), "classes nearly missing: '")):
+        some = digits.read(digits.train[np.isin(labels, classes)][:120])
+        names, found = said(np.roll(some, 1, axis=2), digits)  # moved, so that they are no copies
+        assert names == ["classes"] and found.findings[0].words.startswith(words), found.findings
+        assert found.classes["column"] == "label" and sum(found.classes["samples"]) == pytest.approx(1)
 
 
 def test_kinds_in_words():
     truth = np.repeat(np.arange(4), 50)
 
     def kinds(samples, column="animal"):
-        return Kinds(column, ("ant", "bee", "cat", "dog"), np.asarray(samples), truth, truth)
+        return Kinds(column, ("ant", "bee", "cat", "dog"), np.asarray(samples), truth, np.eye(4))
 
     one = kinds(np.full(200, 2))
     assert one.unbalanced(200) and one.words().startswith("one class only: 100% are counted as animal 'cat'")
@@ -112,6 +106,10 @@ def test_kinds_in_words():
     assert missing.unbalanced(200) and missing.words().startswith("classes nearly missing: animal 'dog'")
     uneven = kinds(np.repeat([0, 1, 2, 3], [110, 40, 30, 20]))
     assert uneven.words() == "out of balance: 55% are counted as animal 'ant', of real pictures 25%"
+    confused = Kinds(
+        "animal", ("ant", "bee"), np.array([0, 1] * 50), np.zeros(100, int), np.array([[1, 0], [0.5, 0.5]])
+    )
+    assert confused.words().endswith("(of real ones that are, 50%)"), "half of real bees are counted as ants"
     assert not kinds(truth).unbalanced(200) and kinds(truth).distance == 0
     assert not one.unbalanced(5), "five different pictures prove nothing"
     assert kinds(np.full(200, 2), None).words().startswith("one kind only")

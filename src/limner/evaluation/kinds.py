@@ -32,21 +32,32 @@ Features3 = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
+class Neighbours:
+    """Numbers in the pack of the nearest training pictures of samples and of real pictures, (n,) and (m,); and of
+    some training pictures themselves, `known`, with the nearest other one of each, `of_known`."""
+
+    samples: np.ndarray
+    real: np.ndarray
+    known: np.ndarray
+    of_known: np.ndarray
+
+
+@dataclass(frozen=True)
 class Kinds:
     """Classes of samples and of real pictures, found in the same way for both.
 
     Attributes:
         column: of labels, which are those of the nearest training picture; None for clusters of features.
         own: the column is that of the set's classes.
-        names: of the classes. samples, real: what each picture is counted as, (n,) and (m,). truth: what the real ones
-            are, (m,).
+        names: of the classes. samples, real: what each picture is counted as, (n,) and (m,).
+        counted: (K, K), row i: as what real pictures of class i are counted, in shares; NaN for rare classes.
     """
 
     column: str | None
     names: tuple[str, ...]
     samples: np.ndarray
     real: np.ndarray
-    truth: np.ndarray
+    counted: Floats
     own: bool = False
 
     @property
@@ -84,7 +95,7 @@ class Kinds:
         if only is not None:
             said = f"one {what} only: {ours[only]:.0%} are counted as {self._named(only)}, "
             said += f"of real pictures {real[only]:.0%}"
-            right = self._counted(only)[only]
+            right = self.counted[only, only]
             return said + (f" (of real ones that are, {right:.0%})" if right < 0.9 else "")
         missing = [int(i) for i in np.argsort(-real) if ours[i] < 0.2 * real[i]]
         if missing and self.column is not None:
@@ -103,15 +114,11 @@ class Kinds:
     def only(self) -> int | None:
         """The class that all samples may be of: they are counted like the real pictures of it. None where none is."""
         ours, _ = self.shares
-        common = [i for i in range(len(self.names)) if (self.truth == i).sum() >= _FEWEST]
-        apart = {i: float(np.abs(ours - self._counted(i)).sum() / 2) for i in common}
-        best = min(apart, key=lambda i: apart[i], default=None)
-        return best if best is not None and apart[best] < min(_LIKE, self.distance / 2) else None
-
-    def _counted(self, number: int) -> Floats:
-        """As what the real pictures of a class are counted, in shares."""
-        found = np.bincount(self.real[self.truth == number], minlength=len(self.names))
-        return found / found.sum()
+        apart = np.abs(ours - self.counted).sum(1) / 2
+        if np.isnan(apart).all():
+            return None
+        best = int(np.nanargmin(apart))
+        return best if apart[best] < min(_LIKE, self.distance / 2) else None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -119,23 +126,20 @@ class Kinds:
         return {"column": self.column, "names": list(self.names), "samples": ours.tolist(), "real": real.tolist()}
 
 
-def kinds_of(
-    pack: Pack, numbers: np.ndarray, nearest: np.ndarray, real_nearest: np.ndarray, features: Features3, seed: int
-) -> list[Kinds]:
+def kinds_of(pack: Pack, nearest: Neighbours, features: Features3, seed: int) -> list[Kinds]:
     """The classes of samples and real pictures: of the set's classes, else of each label column, else of clusters.
 
     Args:
-        numbers: of the real pictures in the pack. nearest, real_nearest: those of each sample's and each real picture's
-            nearest training picture.
-        features: of samples, real pictures and training pictures.
+        nearest: see `Neighbours`. features: of samples, real pictures and training pictures.
     """
     own = pack.manifest.class_column
     found = []
     for column in [own] if own else pack.attributes:
         names = tuple(pack.attributes[column])
         if len(names) > 1:
-            ours, theirs, truth = (_codes(pack, which, column) for which in (nearest, real_nearest, numbers))
-            found.append(Kinds(column, names, ours, theirs, truth, own=own is not None))
+            ours, theirs = _codes(pack, nearest.samples, column), _codes(pack, nearest.real, column)
+            counted = _counted(_codes(pack, nearest.known, column), _codes(pack, nearest.of_known, column), len(names))
+            found.append(Kinds(column, names, ours, theirs, counted, own=own is not None))
     if found:
         return found
     from sklearn.cluster import KMeans
@@ -145,7 +149,15 @@ def kinds_of(
     model = KMeans(count, n_init=1, random_state=seed_of(seed, "kinds") % 2**32).fit(pool[:3000])
     names = tuple(f"kind {i + 1}" for i in range(count))
     ours, theirs = (model.predict(x).astype(np.int64) for x in (fake, real))
-    return [Kinds(None, names, ours, theirs, theirs)]
+    return [Kinds(None, names, ours, theirs, np.eye(count))]
+
+
+def _counted(truth: np.ndarray, said: np.ndarray, classes: int) -> Floats:
+    """Shares (K, K) of what is said of each true class; NaN for classes with too few pictures."""
+    table = np.zeros((classes, classes))
+    np.add.at(table, (truth, said), 1)
+    total = table.sum(1, keepdims=True)
+    return np.where(total >= _FEWEST, table / np.maximum(total, 1), np.nan)
 
 
 def _codes(pack: Pack, numbers: np.ndarray, column: str) -> np.ndarray:

@@ -12,7 +12,7 @@ from limner.errors import UserError
 from limner.evaluation.diagnosis import Diagnosis, Twins, diagnose
 from limner.evaluation.distances import Kernel, Moments, frechet_distance, inception_score, kernel_distance
 from limner.evaluation.features import Features, load
-from limner.evaluation.kinds import copied, kinds_of, repetition
+from limner.evaluation.kinds import Neighbours, copied, kinds_of, repetition
 from limner.evaluation.looks import Looks
 from limner.evaluation.nearest import nearest_training
 from limner.evaluation.neighbours import Balls, manifold, nearest_rows
@@ -28,6 +28,7 @@ NEIGHBOURS = 5
 FEWEST = 2 * (NEIGHBOURS + 1)  # pictures below which k neighbours and an interval mean nothing
 _POOL = 10_000  # training pictures searched by features
 _USUAL = 500  # held-out pictures whose distance to the training pictures is taken as usual
+_KNOWN = 2000  # training pictures whose neighbours tell how far neighbours' labels can be trusted
 _SHOWN = 8  # samples whose nearest training pictures are shown
 
 Against = Literal["held-out", "train"]
@@ -159,7 +160,10 @@ def _diagnose(
     different, twins, usual_twins = repetition(seen.prints, fake, features)
     copies = copied(pack, seen.prints, near, apart, pool)
     usual_copies = 0.0 if skip is not None else copied(pack, known.prints, usual_near, usual_apart, pool)
-    kinds = kinds_of(pack, usual, real.pool[near], real.pool[usual_near], (fake, features, pool), seed)
+    some = np.arange(min(_KNOWN, len(pool)))
+    others_near = nearest_rows(pool[some], pool, skip=some)[0]
+    neighbours = Neighbours(real.pool[near], real.pool[usual_near], real.pool[some], real.pool[others_near])
+    kinds = kinds_of(pack, neighbours, (fake, features, pool), seed)
     facts = Twins(different, twins, usual_twins, copies, usual_copies)
     return diagnose(seen, known, others, kinds, facts, measures)
 
