@@ -15,6 +15,11 @@ ROWS = {
         "learns": {"steps": 300},
         "refuses": ({"prediction": "velocty"}, {"time_std": -1.0}),
     },
+    "edm": {
+        "small": UNET,
+        "learns": {"steps": 300},
+        "refuses": ({"deviation": 0.0}, {"noise_std": -1.2}, {"score.tolerance": 0}, {"sigma_data": 0.5}),
+    },
     "ddpm": {
         "small": UNET,
         "learns": {"steps": 300},

@@ -15,6 +15,7 @@ from limner.errors import unknown
 TABLE = {
     "flow_matching": "limner.families.diffusion.flow_matching:FlowMatching",
     "ddpm": "limner.families.diffusion.ddpm:DDPM",
+    "edm": "limner.families.diffusion.edm:EDM",
     "gan": "limner.families.gan.game:GAN",
     "dcgan": "limner.families.gan.game:GAN",  # what it was called when it had one architecture; runs are still about
     "vae": "limner.families.vae.vae:VAE",

@@ -14,6 +14,9 @@ Target = Literal["x", "noise", "score", "velocity", "residual"]
 DEVIATION = 0.5
 """Standard deviation that pictures in [-1, 1] are taken to have (2206.00364, table 1, sigma_data)."""
 
+LOW, HIGH = 0.002, 80.0
+"""Noise levels of paths that add noise: at the first a picture is all but clean, at the last it is gone (table 1)."""
+
 PathName = Literal["straight", "cosine", "preserving", "exploding"]
 
 
@@ -28,7 +31,10 @@ class Level:
 
 
 class Path(ABC):
-    """alpha and sigma as functions of time. At `ends` = (first, last) and between, every conversion is finite."""
+    """alpha and sigma as functions of time, which runs from 0 to 1 in those with a name in `PATHS`.
+
+    At `ends` = (first, last) and between, every conversion is finite.
+    """
 
     ends: tuple[float, float] = (1e-3, 1 - 1e-3)
 
@@ -95,7 +101,7 @@ class Preserving(Path):
 class Exploding(Path):
     """The variance exploding diffusion: alpha = 1, sigma geometric from 0.002 to 80 (2011.13456, equation 30)."""
 
-    low, high = 0.002, 80.0
+    low, high = LOW, HIGH
     ends = (0.0, 1.0)
 
     def at(self, time: Tensor) -> Level:
@@ -107,6 +113,21 @@ class Exploding(Path):
     def time(self, ratio: Tensor) -> Tensor:
         """See `Path.time`."""
         return torch.log(ratio / self.low) / math.log(self.high / self.low)
+
+
+class Additive(Path):
+    """z = x + t n, so that the time is the noise level (2206.00364, table 1: sigma(t) = t, s(t) = 1)."""
+
+    ends = (LOW, HIGH)
+
+    def at(self, time: Tensor) -> Level:
+        """See `Path.at`."""
+        one = torch.ones_like(time)
+        return Level(one, time, torch.zeros_like(time), one)
+
+    def time(self, ratio: Tensor) -> Tensor:
+        """See `Path.time`."""
+        return ratio
 
 
 PATHS: dict[str, type[Path]] = {

@@ -24,6 +24,11 @@ def draw_times(draws: Draws, path: Path, sampling: Sampling, mean: float = 0.0, 
     return path.inner(torch.sigmoid(mean + std * draws.normal("time")))
 
 
+def draw_levels(draws: Draws, mean: float, std: float) -> Tensor:
+    """Noise levels (draws.size,) whose logarithms are N(mean, std^2) (2206.00364, table 1)."""
+    return torch.exp(mean + std * draws.normal("noise level"))
+
+
 def weights(weighting: Weighting, level: Level, gamma: float = 5.0) -> Tensor:
     """Factors (B,) of the squared error of the velocity.
 

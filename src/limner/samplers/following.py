@@ -18,8 +18,8 @@ FollowerName = Literal["euler", "heun", "midpoint", "dpm++", "unipc", "adaptive"
 Time = float | Tensor
 """One time for all, or one for each picture (B,)."""
 
-Velocity = Callable[[Tensor, Time], Tensor]
-"""dz/dt, of the shape of z (B, ...), at z and t."""
+Says = Callable[[Tensor, Time], Tensor]
+"""Something of the shape of z (B, ...), at z and t: dz/dt, or E[x | z]."""
 
 TOLERANCE = 1e-3
 """Of the adaptive solver, where none is asked for."""
@@ -28,7 +28,7 @@ _LOOKS = {**ode.EVALUATIONS, "dpm++": 1, "unipc": 1, "adaptive": 3}
 
 
 def follow(
-    name: FollowerName, velocity: Velocity, z: Tensor, times: Sequence[float], path: Path, tolerance: float | None
+    name: FollowerName, velocity: Says, z: Tensor, times: Sequence[float], path: Path, tolerance: float | None
 ) -> Iterator[Tensor]:
     """States of the solver `name` at `times` but the first.
 
@@ -62,6 +62,15 @@ def looks(name: FollowerName, steps: int) -> int:
 def denoised(velocity: Tensor, z: Tensor, time: Time, path: Path) -> Tensor:
     """E[x | z] (B, ...) where the velocity (B, ...) is known."""
     return convert(velocity, z, path.at(moment(z, time, path)), "velocity", "x")
+
+
+def velocity_of(clean: Says, path: Path) -> Says:
+    """dz/dt where E[x | z] is known, at z and t."""
+
+    def velocity(z: Tensor, time: Time) -> Tensor:
+        return convert(clean(z, time), z, path.at(moment(z, time, path)), "x", "velocity")
+
+    return velocity
 
 
 def moment(z: Tensor, time: Time, path: Path) -> Tensor:

@@ -7,11 +7,11 @@ from typing import Literal
 
 import torch
 
-from limner.noising.paths import Path
+from limner.noising.paths import HIGH, LOW, Path
 
 ScheduleName = Literal["uniform", "cosine", "karras"]
-LOW, HIGH, RHO = 0.002, 80.0, 7.0
-"""Noise levels and their power in 2206.00364, table 1."""
+RHO = 7.0
+"""Of 2206.00364, table 1."""
 
 
 def times(steps: int, power: float = 1.0, first: float = 1.0, last: float = 0.0) -> list[float]:

@@ -5,8 +5,9 @@ Lipman et al., "Flow Matching for Generative Modeling", 2210.02747; Liu et al., 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import msgspec
 import torch
@@ -24,6 +25,7 @@ from limner.api import (
     Losses,
     Phase,
     Progress,
+    Scores,
     Scratch,
     Spec,
     Stage,
@@ -31,12 +33,14 @@ from limner.api import (
 from limner.config import Fraction, Optimiser, Options, Size
 from limner.draws import Draws
 from limner.errors import UserError
+from limner.losses.dequantisation import bits, dequantised
 from limner.nn.embed import LabelMemory, labels_to_paint, labels_to_train
 from limner.nn.unet import UNet, UNetConfig
 from limner.noising.paths import PATHS, PathName, Target, convert, noised, spread
 from limner.noising.times import Sampling, Weighting, draw_times, weights
 from limner.samplers.following import FollowerName, Time, denoised, follow, looks, moment
 from limner.samplers.guidance import guided, strength
+from limner.samplers.likelihood import Likelihood, settled_log_density
 from limner.samplers.ode import heun
 from limner.samplers.schedules import ScheduleName, scheduled, times
 
@@ -59,6 +63,7 @@ class FlowConfig(Options):
     weighting: Weighting = "none"
     conditional: bool = True
     label_dropout: Fraction = 0.1
+    score: Likelihood = Likelihood()
     optimiser: Optimiser = Optimiser(rate=1e-3, warmup=0.02, decay=0.4)
 
 
@@ -85,11 +90,12 @@ class FlowSampling(Options):
 CODE_STEPS = 50
 
 
-class FlowMatching(Generator, Conditions, Encodes, Denoises):
+class FlowMatching(Generator, Conditions, Encodes, Denoises, Scores):
     """Pictures by following a learned velocity from noise."""
 
     Config = FlowConfig
     Sampling = FlowSampling
+    exact: ClassVar[bool] = False
 
     @classmethod
     def check(cls, config: FlowConfig, spec: Spec) -> None:
@@ -179,7 +185,7 @@ class FlowMatching(Generator, Conditions, Encodes, Denoises):
     def _prior(self) -> float:
         return float(self.path.at(torch.ones(1)).sigma)
 
-    # Codes and noise levels.
+    # Codes, noise levels and likelihood.
 
     @torch.no_grad()
     def encode(self, pictures: Tensor, condition: Condition | None = None) -> Tensor:
@@ -204,3 +210,15 @@ class FlowMatching(Generator, Conditions, Encodes, Denoises):
         level = self.path.at(time)
         z = spread(level.alpha, noisy) * noisy
         return convert(self.velocity(z, time, labels), z, level, "velocity", "x")
+
+    def bits_per_dimension(self, pictures: Tensor, draws: Draws) -> Tensor:
+        """(B,) by the flow, see `limner.samplers.likelihood`; a bound, as pictures have 8 bits and a probe guesses."""
+        nats = settled_log_density(
+            lambda z, t: self._guided(z, t, None, FlowSampling()),
+            dequantised(pictures, draws),
+            lambda steps: times(steps, 3.0, 0.0, 1.0),
+            self._prior(),
+            draws,
+            self.config.score,
+        )
+        return bits(nats, math.prod(self.spec.shape))
