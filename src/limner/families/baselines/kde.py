@@ -42,7 +42,7 @@ class KDEConfig(Options):
     components: Positive = 64
     pictures: Positive = 50_000
     bandwidth: Annotated[float, Meta(gt=0)] | None = None
-    judges: Positive = 250
+    judges: Positive = 100
 
 
 class KDESampling(Options):
