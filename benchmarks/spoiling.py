@@ -57,7 +57,7 @@ def cases(packed: Pack, n: int) -> Iterator[tuple[str, str, np.ndarray]]:
     both = np.concatenate([packed.validation, packed.held_out])
     codes = packed.labels(both, column)
     assert codes is not None, "all of these sets are labelled"
-    for code in (0, 3):
+    for code in (0, 1, 3):
         name = packed.attributes[column][code]
         yield f"one class only ({column} {name})", "classes", packed.read(both[codes == code][:n])
     yield "ten pictures repeated", "repeated", clean[np.arange(n) % 10]

@@ -17,7 +17,7 @@ from limner.evaluation.kinds import Kinds
 from limner.evaluation.looks import NAMES, Looks
 
 SURE = 5.0
-BLUR, ROUGH, NOISE, NOISE_TIMES, BLOCKS = 0.7, 1.5, 1.7, 2.0, 0.2
+BLUR, ROUGH, NOISE, NOISE_TIMES, BLOCKS = 0.7, 1.5, 3.0, 2.0, 0.2
 HUE, BRIGHTNESS, COLOURFULNESS, FLAT_CONTRAST, HARD_CONTRAST = 6.0, 15.0, 12.0, 0.7, 1.4
 TWINS, COPIES, UNBALANCED, LITTLE = 0.2, 0.1, 0.2, 0.5
 
@@ -91,10 +91,10 @@ def diagnose(
     uneven = [kind for kind in kinds if kind.distance > UNBALANCED and kind.unbalanced(twins.different)]
     worst = max(uneven, key=lambda kind: kind.distance, default=None)
     findings = _repetition(twins, count)
-    coarse = _coarse(ours, theirs)
-    findings += coarse
-    # A shift of colours that the mixture of classes explains is the classes' matter, and the other way round.
+    # What the mixture of classes explains is the classes' matter, and the other way round.
     alike = theirs if worst is None else _Column(real.table, weights=worst.weights(real.numbers))
+    coarse = _coarse(ours, alike)
+    findings += coarse
     colours = _colours(ours, alike, spoilt=bool(coarse))
     findings += colours
     if worst is not None and not coarse and not colours:
@@ -159,10 +159,10 @@ def _coarse(ours: _Column, real: _Column) -> list[Finding]:
     detail = (ours.mean("detail") / max(ours.mean("contrast"), 1e-6)) / (
         max(real.mean("detail"), 1e-6) / max(real.mean("contrast"), 1e-6)
     )
-    if _gap(ours, real, "detail") and not found:
-        if detail < BLUR:
+    if _gap(ours, real, "detail"):
+        if detail < BLUR and "jpeg" not in {one.name for one in found}:
             found.append(Finding("blur", f"blurred: fine detail is {detail:.2g} times that of real pictures"))
-        elif detail > ROUGH:
+        elif detail > ROUGH and not found:
             found.append(Finding("rough", f"too rough: fine detail is {detail:.2g} times that of real pictures"))
     return found
 
