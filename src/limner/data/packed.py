@@ -109,7 +109,8 @@ class Pack:
         return len(self.train)
 
     def __repr__(self) -> str:
-        return f"Pack({str(self.path)!r}, {len(self)} pictures of {self.shape}, {len(self.classes)} classes)"
+        kind = type(self).__name__
+        return f"{kind}({str(self.path)!r}, {len(self)} pictures of {self.shape}, {len(self.classes)} classes)"
 
     @property
     def report(self) -> dict[str, Any]:

@@ -91,6 +91,16 @@ class Ledger:
             make_folder(self.path.parent)
             storage.write_file(self.path, msgspec.json.encode(self.entries))
 
+    def state(self) -> dict[str, Any]:
+        """Plain values, for a checkpoint."""
+        found: dict[str, Any] = msgspec.to_builtins(dict(self.entries), str_keys=True)
+        return found
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Takes over what `state` gave, as on a machine that has not read these shards."""
+        for shard, entry in msgspec.convert(state, dict[int, _Entry], strict=False).items():
+            self.add(shard, entry)
+
     def to_dict(self) -> dict[str, Any]:
         """Sums over the shards that were read, and what was set aside in them."""
         entries = [self.entries[shard] for shard in sorted(self.entries)]

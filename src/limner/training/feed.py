@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from limner.api import Batch, Phase, Spec, Stage
 from limner.config import Training
 from limner.data.batches import Batches, RawBatch
+from limner.data.stream import Stream
 from limner.draws import TurnDraws, seed_of
 from limner.processes import Processes
 from limner.training.engine import Engine
@@ -52,6 +53,15 @@ class Feed:
         frames = to_float(self.pack.clips(indices)) if self.pack.frames else None
         labels, index = self._labels(indices), torch.as_tensor(indices)
         return Batch(draws, pictures, labels, index, frames=self._frames(frames, stage))
+
+    def state(self) -> dict[str, Any]:
+        """What spares reading a stream's shards again to find a step; batches are the same without it."""
+        return self.pack.ledger.state() if isinstance(self.pack, Stream) else {}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Take over what `state` gave."""
+        if isinstance(self.pack, Stream):
+            self.pack.ledger.load(state)
 
     def _frames(self, frames: Tensor | None, stage: Stage) -> Tensor | None:
         """Clips (B, T, C, H, W) at the stage's size, where the engine wants them."""

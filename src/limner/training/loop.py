@@ -196,6 +196,7 @@ class Trainer:
             "best": None if self.best is None else [self.best.step, self.best.score],
             "scores": self.scores,
             "smooth": self.smooth,
+            "feed": self.feed.state(),
         }
         return checkpoints.Checkpoint(self.step, tensors, plain)
 
@@ -255,6 +256,7 @@ class Trainer:
         self.best = Best(*found.plain["best"]) if found.plain["best"] else None
         self.scores = [(int(step), float(score)) for step, score in found.plain["scores"]]
         self.smooth = dict(found.plain["smooth"])
+        self.feed.load(found.plain.get("feed", {}))
 
     def _roll_back(self, fault: NotFinite) -> None:
         tries = self.tries + 1

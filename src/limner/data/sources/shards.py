@@ -163,7 +163,9 @@ def _remote(text: str, names: list[str]) -> list[tuple[str, int, str]]:
         with ThreadPoolExecutor(8) as threads:
             states = list(threads.map(lambda place: system.info(_system(place)[1]), places))
     except FileNotFoundError as error:
-        raise UserError(f"{text!r}: there is no {str(error.args[-1] if error.args else error)!r}") from error
+        raise UserError(
+            f"{text!r} is not there, or not all of it: {error.args[-1] if error.args else error}"
+        ) from error
     except UserError:
         raise
     except Exception as error:  # as above
