@@ -177,3 +177,13 @@ def test_charts_are_drawn_with_anything():
     places = re.findall(r'class="name" x="([\d.-]+)" y="([\d.]+)"', drawn)
     assert len(set(places)) == 3 and all(0 <= float(x) < plots.WIDTH for x, _ in places), "no label covers another"
     checked(plots.lines([Series("a", [(0.0, 1.0), (1.0, float(2)), (2.0, 0.5)], 1)], "x", "y"))
+
+
+def test_the_page_without_real_pictures(compared):
+    whole = (compared["out"] / "report.html").read_text()
+    limner.compare("digits", compared["models"], show_real=False, **compared["how"])
+    page = (compared["out"] / "report.html").read_text()
+    checked(page)
+    # One sheet a model is left: neither the real ones nor the nearest training pictures.
+    assert page.count("<img") == len(compared["report"]["models"]) == 2 < whole.count("<img")
+    assert "never trained on" not in page and "nearest" not in page

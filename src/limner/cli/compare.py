@@ -50,6 +50,14 @@ class Seeds(click.ParamType):
 @click.option("--set", "others", multiple=True, metavar="KEY=VALUE", help="Any key of the config, for every training.")
 @click.option("--shard", metavar="I/N", help="Only each N-th row from the I-th on; then once more without it.")
 @click.option("--again", is_flag=True, help="Make rows that failed once more.")
+@click.option(
+    "--no-real",
+    "show_real",
+    is_flag=True,
+    flag_value=False,
+    default=True,
+    help="No real pictures in the report, so that it can be given away.",
+)
 @click.option("--dry-run", is_flag=True, help="Only say what it would cost.")
 def compare(terminal: Terminal, data: str, models: str, others: tuple[str, ...], dry_run: bool, **asked: Any) -> None:
     """Say which generator is best for the pictures of DATA.

@@ -36,6 +36,7 @@ def compare(
     seed: int = 0,
     shard: str | None = None,
     again: bool = False,
+    show_real: bool = True,
     dry_run: bool = False,
     quiet: bool = False,
     progress: Progress | None = None,
@@ -58,6 +59,7 @@ def compare(
         n, against, features, seed: of the measurement, as for `evaluate`.
         shard: "I/N": only each N-th row from the I-th on. Once more without it makes the report of all.
         again: rows that failed are made once more.
+        show_real: whether the report may show real pictures; without them it can be given away.
         dry_run: only say what it would cost.
         quiet: no lines of progress. progress: called while pictures are packed. say: takes remarks.
         settings: of every training, by key of the config. options: of the data (`size`, `labels`, ...).
@@ -89,7 +91,7 @@ def compare(
     say(cost_in_words(cost))
     study.run_rows(folder, mine, lambda row: contending.in_own_process(folder, row, again, quiet), say, again)
     command = _command(data, models, seeds, common, length, of_training, out)
-    report = study.Report(folder, rows, packed, command)
+    report = study.Report(folder, rows, packed, command, show_real)
     if left := len(study.unmade(folder, rows)):
         say(f"{left} of {len(rows)} rows are not there yet: when they are, run it once more without --shard")
         return report.state()

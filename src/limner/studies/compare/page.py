@@ -36,7 +36,7 @@ def page(report: dict[str, Any], sheets: Sheets) -> str:
             _section("Quality and what it costs", *_costs(report)),
             _section("How the trainings went", *_curves(report)),
             *_of_classes(report),
-            _section("Copies?", *_nearest(report, sheets)),
+            *([_section("Copies?", *_nearest(report, sheets))] if sheets.show_real else []),
             _section("What each can do beside making new pictures", abilities(models)),
         ]
     if report["failed"] or report["missing"]:
@@ -80,7 +80,9 @@ def _meanings(models: list[dict[str, Any]]) -> str:
 
 def _pictures(report: dict[str, Any], sheets: Sheets) -> Iterable[str]:
     by_name = {result["row"]["name"]: result for result in report["results"]}
-    cards = [_card("real pictures, never trained on", sheets.real(), "what all models are compared with")]
+    cards = []
+    if sheets.show_real:
+        cards.append(_card("real pictures, never trained on", sheets.real(), "what all models are compared with"))
     for number, model in enumerate(report["models"]):
         first = by_name[model["rows"][0]]
         sheet = sheets.samples(first["pictures"])

@@ -26,14 +26,16 @@ class Sheets:
     """Sheets of pictures as PNG data URIs; None where there is nothing to show any more.
 
     Args:
-        folder: of the comparison. pack: the real pictures.
+        folder: of the comparison. pack: the real pictures. show_real: whether any of them may be seen.
     """
 
-    def __init__(self, folder: Path, pack: Pack) -> None:
-        self.folder, self.pack = folder, pack
+    def __init__(self, folder: Path, pack: Pack, show_real: bool = True) -> None:
+        self.folder, self.pack, self.show_real = folder, pack, show_real
 
-    def real(self) -> str:
+    def real(self) -> str | None:
         """Pictures that no model has seen; training ones where nothing is held out."""
+        if not self.show_real:
+            return None
         part = self.pack.held_out if len(self.pack.held_out) else self.pack.train
         return _sheet(self.pack.read(shuffled(part, 0, "shown")[: ACROSS * DOWN]))
 
@@ -48,7 +50,7 @@ class Sheets:
     def nearest(self, row: str) -> str | None:
         """Samples over their nearest training pictures, as the measurement wrote them."""
         path = self.folder / "rows" / f"{row}-nearest.png"
-        return _uri(path.read_bytes()) if path.is_file() else None
+        return _uri(path.read_bytes()) if self.show_real and path.is_file() else None
 
 
 def _sheet(pictures: np.ndarray) -> str:

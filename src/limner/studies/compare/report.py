@@ -34,10 +34,12 @@ class Report:
 
     Args:
         folder: of the comparison. rows: all of its rows. pack: the real pictures. command: makes it again.
+        show_real: whether real pictures may be seen in it.
     """
 
-    def __init__(self, folder: Path, rows: Sequence[Row], pack: Pack, command: str) -> None:
+    def __init__(self, folder: Path, rows: Sequence[Row], pack: Pack, command: str, show_real: bool = True) -> None:
         self.folder, self.rows, self.pack, self.command = folder, rows, pack, command
+        self.show_real = show_real
 
     def state(self) -> dict[str, Any]:
         """How far the comparison is: rows in all, and the names of those that are not there."""
@@ -52,7 +54,7 @@ class Report:
         """
         found = self.to_dict()
         storage.write_file(self.folder / JSON, json.dumps(found, indent=1, allow_nan=False) + "\n")
-        storage.write_file(self.folder / HTML, page(found, Sheets(self.folder, self.pack)))
+        storage.write_file(self.folder / HTML, page(found, Sheets(self.folder, self.pack, self.show_real)))
         return found
 
     def to_dict(self) -> dict[str, Any]:
