@@ -139,6 +139,23 @@ def test_windows_mix_what_lies_together(pattern):
     assert not (np.diff(order) > 0).all(), "not in the shard's order"
 
 
+def test_folders_in_tars_are_classes_and_names_may_be_anything(tmp_path):
+    root = tmp_path / "süß"
+    root.mkdir()
+    kinds = ("猫", "dog \udcff")
+    for shard in range(2):
+        some = {f"./set/{kinds[i % 2]}/{i} a.b.PNG": encoded(i) for i in range(60 * shard, 60 * shard + 60)}
+        some |= {"set/readme.md": b"words", "set/._0.png": b"x", "set/alone.cls": b"3"}
+        (root / f"{shard}.tar").write_bytes(tar_bytes(some))
+    stream = pack(str(root / "{0,1}.tar"), DataOptions(buffer=16, labels="folder"))
+    assert stream.classes == ("dog ?", "猫") and aside(stream.report) == {
+        "0/set/alone": "no picture under this name",
+        "1/set/alone": "no picture under this name",
+    }
+    raw = batches_of(stream, 32).at(0)
+    assert [i % 2 == 0 for i in numbers(stream, raw)] == (raw.labels == 1).tolist()
+
+
 def test_parquet_files_are_read_alike(tmp_path):
     where = parquets(tmp_path, COUNTS)
     stream = pack(where, SMALL)

@@ -118,7 +118,8 @@ def _tar(file: _Whole, shards: Shards, number: int, columns: Collection[str] | N
             archive.members = []  # type: ignore[attr-defined]  # or it remembers every member
             if not info.isreg() or any(hidden(part) for part in info.name.split("/") if part not in ("", ".")):
                 continue
-            folder, _, base = info.name.removeprefix("./").rpartition("/")
+            name = info.name.removeprefix("./").encode("utf-8", "replace").decode()  # it may hold bytes of any kind
+            folder, _, base = name.rpartition("/")
             stem, _, ending = base.partition(".")
             key = f"{folder}/{stem}" if folder else stem
             if key != current:
