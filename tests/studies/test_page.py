@@ -2,6 +2,7 @@
 
 import html.parser
 import json
+import os
 import re
 from pathlib import Path
 
@@ -126,6 +127,7 @@ def test_the_page_is_whole_and_alone(compared):
     for said in (*compared["report"]["verdict"], "lower is better", "too few", "noisy", "floor"):
         assert said in found.text, said
     assert len(page) < 1_000_000
+    assert f"--out {os.path.relpath(compared['out'])}" in found.text and f"--out {compared['out']}" not in found.text
 
 
 def test_a_report_of_failures_alone(compared, tmp_path):

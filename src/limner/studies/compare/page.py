@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,8 @@ _ORIENTED = {"lower": "lower is better", "higher": "higher is better"}
 def page(report: dict[str, Any], sheets: Sheets) -> str:
     """The report as one HTML file that needs no other."""
     title = f"Which generator for {report['data']['source'].rstrip('/').rpartition('/')[2]}?"
-    models = report["models"]
+    models = _coloured(report["models"])
+    report = {**report, "models": models}
     parts = [
         f"<h1>{_e(title)}</h1>",
         f'<p class="soft small">{_e(_subtitle(report))}</p>',
@@ -83,11 +85,11 @@ def _pictures(report: dict[str, Any], sheets: Sheets) -> Iterable[str]:
     cards = []
     if sheets.show_real:
         cards.append(_card("real pictures, never trained on", sheets.real(), "what all models are compared with"))
-    for number, model in enumerate(report["models"]):
+    for model in report["models"]:
         first = by_name[model["rows"][0]]
         sheet = sheets.samples(first["pictures"])
         note = "a random draw" + ("" if len(model["rows"]) == 1 else f", seed {model['seeds'][0]}")
-        cards.append(_card(f"{model['rank']}. {model['label']}", sheet, note, colour_of(number, model)))
+        cards.append(_card(f"{model['rank']}. {model['label']}", sheet, note, colour_of(model)))
     yield f'<div class="cards">{"".join(cards)}</div>'
 
 
@@ -99,14 +101,14 @@ def _card(title: str, picture: str | None, note: str, colour: str | None = None)
 
 def _faults(models: list[dict[str, Any]]) -> str:
     entries = []
-    for number, model in enumerate(models):
+    for model in models:
         said = [
             f"<li><span class='fault'>{_e(one['words'])}</span>"
             + (f" <span class='soft'>({one['rows']} of {one['of']} seeds)</span>" if one["of"] > 1 else "")
             + "</li>"
             for one in model["findings"]
         ] or ["<li class='soft'>nothing that real pictures do not show as well</li>"]
-        key = f'<span class="key {colour_of(number, model)}"></span>'
+        key = f'<span class="key {colour_of(model)}"></span>'
         entries.append(
             f'<div class="card"><h3>{key}{_e(model["label"])}</h3><ul class="small">{"".join(said)}</ul></div>'
         )
@@ -130,13 +132,13 @@ def _costs(report: dict[str, Any]) -> Iterable[str]:
     charts = []
     for group, key, title, of in axes:
         points = []
-        for number, model in enumerate(report["models"]):
+        for model in report["models"]:
             value = model[group][key]
             if not value:
                 continue
             measure = model["measures"][by]
             reach = [(measure["low"], measure["high"])]
-            points.append(Series(model["label"], [(of(value), measure["mean"])], _number(number, model), reach))
+            points.append(Series(model["label"], [(of(value), measure["mean"])], model["colour"], reach))
         if points:
             charts.append(f'<div class="card">{plots.scatter(points, title, name, floor)}</div>')
     if not charts:
@@ -149,11 +151,11 @@ def _costs(report: dict[str, Any]) -> Iterable[str]:
 def _curves(report: dict[str, Any]) -> Iterable[str]:
     results = {result["row"]["name"]: result for result in report["results"]}
     scores, cards = [], []
-    for number, model in enumerate(report["models"]):
+    for model in report["models"]:
         curves = results[model["rows"][0]]["curves"]
         if not curves:
             continue
-        colour = _number(number, model)
+        colour = model["colour"]
         if len(curves["scores"]) > 1:
             scores.append(Series(model["label"], [(t / 60, fd) for t, fd, _ in curves["scores"]], colour))
         losses = [name for name in curves["losses"] if not name.rpartition("/")[2].startswith("_")][:4]
@@ -209,12 +211,10 @@ def _nearest(report: dict[str, Any], sheets: Sheets) -> Iterable[str]:
         "the model copies.</p>"
     )
     cards = []
-    for number, model in enumerate(report["models"]):
+    for model in report["models"]:
         sheet = sheets.nearest(model["rows"][0])
         if sheet:
-            cards.append(
-                _card(model["label"], sheet, "generated / nearest / nearest by pixels", colour_of(number, model))
-            )
+            cards.append(_card(model["label"], sheet, "generated / nearest / nearest by pixels", colour_of(model)))
     yield f'<div class="cards">{"".join(cards)}</div>'
 
 
@@ -228,7 +228,7 @@ def _commands(report: dict[str, Any]) -> str:
     rows = []
     for result in report["results"]:
         if result.get("commands"):
-            lines = "\n".join(result["commands"])
+            lines = _nearby("\n".join(result["commands"]), report)
             rows.append(
                 f"<details><summary>{_e(result['row']['name'])}</summary><pre><code>{_e(lines)}</code></pre></details>"
             )
@@ -236,15 +236,26 @@ def _commands(report: dict[str, Any]) -> str:
     protocol = ", ".join(f"{key} {value}" for key, value in detail.items())
     machine = ", ".join(f"{key} {value}" for key, value in report["machine"].items())
     return (
-        f"<p>The whole comparison:</p><pre><code>{_e(report['command'])}</code></pre>"
+        f"<p>The whole comparison:</p><pre><code>{_e(_nearby(report['command'], report))}</code></pre>"
         f"<p>One row:</p>{''.join(rows)}"
         f"<p class='soft small'>Protocol {_e(report['protocol'] or 'none')}: {_e(protocol)}. Numbers of another "
         f"protocol must not be compared with these. Machine: {_e(machine)}. As plain values: report.json.</p>"
     )
 
 
-def _number(number: int, model: dict[str, Any]) -> int | None:
-    return None if model["group"] is not None else number
+def _nearby(command: str, report: dict[str, Any]) -> str:
+    """A command with paths from here instead of from the root: a page that is sent away does not tell where it lay."""
+    for path in (report["data"]["source"], report["folder"]):
+        if os.path.isabs(path):
+            command = command.replace(path, os.path.relpath(path))
+    return command
+
+
+def _coloured(models: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each model with the number of its colour, by rank; baselines are grey."""
+    learnt = [model["label"] for model in models if model["group"] is None]
+    numbers = {label: number for number, label in enumerate(learnt)}
+    return [{**model, "colour": numbers.get(model["label"])} for model in models]
 
 
 def _e(text: str) -> str:

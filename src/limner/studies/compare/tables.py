@@ -25,9 +25,9 @@ _SHOWN = ("fd", "kid", "precision", "recall", "coverage")
 _WAYS = {"lower": "lower is better", "higher": "higher is better"}
 
 
-def colour_of(number: int, model: dict[str, Any]) -> str:
-    """The style sheet's colour of a model: by rank, grey for baselines."""
-    return plots.colour(None if model["group"] is not None else number)
+def colour_of(model: dict[str, Any]) -> str:
+    """The style sheet's colour of a model."""
+    return plots.colour(model["colour"])
 
 
 def ranking(report: dict[str, Any]) -> str:
@@ -54,12 +54,12 @@ def ranking(report: dict[str, Any]) -> str:
         ("seeds", ""),
     ):
         cells.append(f'<th scope="col">{title}<span class="way">{way}</span></th>')
-    rows = [_floor_row(models[0], shown, by), *(_row(n, m, shown, by, scale) for n, m in enumerate(models))]
+    rows = [_floor_row(models[0], shown, by), *(_row(model, shown, by, scale) for model in models)]
     return _table("".join(cells), rows)
 
 
-def _row(number: int, model: dict[str, Any], shown: list[str], by: str, scale: Scale) -> str:
-    key = f'<span class="key {colour_of(number, model)}"></span>'
+def _row(model: dict[str, Any], shown: list[str], by: str, scale: Scale) -> str:
+    key = f'<span class="key {colour_of(model)}"></span>'
     note = f' <span class="range">{html.escape(model["group"])}</span>' if model["group"] else ""
     cells = [f'<th scope="row">{key}{model["rank"]}. {html.escape(model["label"])}{note}</th>']
     for name in shown:
@@ -73,7 +73,7 @@ def _row(number: int, model: dict[str, Any], shown: list[str], by: str, scale: S
                 measure["high"],
                 measure["values"],
                 measure["floor"],
-                None if model["group"] is not None else number,
+                model["colour"],
             )
             cells += [f'<td class="left">{drawn}</td>', _against(model["next"])]
     training, sampling = model["training"], model["sampling"]
@@ -127,10 +127,10 @@ def classes(report: dict[str, Any]) -> str | None:
     body = []
     for i in order:
         cells = [f'<th scope="row">{html.escape(names[i])}</th><td>{real[i]:.1%}</td>']
-        for number, (model, found) in enumerate(counted):
+        for model, found in counted:
             share = found["samples"][i]
             wide = round(60 * share / max(most, 1e-9))
-            bar = f'<span class="bar {colour_of(number, model)}" style="width:{wide}px"></span>'
+            bar = f'<span class="bar {colour_of(model)}" style="width:{wide}px"></span>'
             cells.append(f'<td>{share:.1%}<span class="room">{bar}</span></td>')
         body.append(f"<tr>{''.join(cells)}</tr>")
     left = (
