@@ -99,8 +99,8 @@ def diagnose(
     findings += colours
     if worst is not None and not coarse and not colours:
         findings.append(Finding("classes", worst.words()))
-    if all(one.name == "light" for one in findings):
-        findings += _likeness(measures)
+    uniform = any(one.name in ("repeated", "classes") for one in findings)
+    findings += _likeness(measures, ("unlike",) if uniform else ("unlike", "variety"))
     classes = kinds[0].to_dict() if len(kinds) == 1 and kinds[0].column is not None else None
     return Diagnosis(tuple(findings), facts, classes)
 
@@ -151,7 +151,7 @@ def _coarse(ours: _Column, real: _Column) -> list[Finding]:
             f"noisy: flat parts tremble by about {noise:.0f} grey levels of 255, in real pictures by {real_noise:.0f}"
         )
         found.append(Finding("noise", words))
-    if _gap(ours, real, "blocks") > BLOCKS:
+    if min(ours.mean("blocks"), _gap(ours, real, "blocks")) > BLOCKS:
         words = "compressed: edges every 8 pixels, as strong JPEG leaves them, are "
         shares = (ours.mean("blocks"), real.mean("blocks"))
         words += f"{shares[0]:+.0%} of a usual step, in real pictures {shares[1]:+.0%}"
@@ -195,8 +195,8 @@ def _hue(red: float, yellow: float) -> str:
     return names[round(np.arctan2(yellow, red) / (np.pi / 4)) % 8]
 
 
-def _likeness(measures: Mapping[str, Any]) -> list[Finding]:
-    """Where nothing plainer explains it: few pictures that could pass for real ones, or little variety."""
+def _likeness(measures: Mapping[str, Any], asked: Sequence[str]) -> list[Finding]:
+    """Few pictures that could pass for real ones; little variety."""
     found = []
     for name, measure, words in (
         (
@@ -206,7 +206,7 @@ def _likeness(measures: Mapping[str, Any]) -> list[Finding]:
         ),
         ("variety", measures["recall"], "little variety: they reach {ours:.0%} of what there is, real ones {real:.0%}"),
     ):
-        if measure.high < LITTLE * measure.floor:
+        if name in asked and measure.high < LITTLE * measure.floor:
             found.append(Finding(name, words.format(ours=measure.value, real=measure.floor)))
     return found
 
