@@ -177,6 +177,6 @@ def trained(config: Config, pack: Drawn, path: Path, *observers: Watcher) -> Run
     return folder
 
 
-def painted(model: Generator, indices: Any, labels: np.ndarray | None = None, **how: int) -> np.ndarray:
+def painted(model: Generator, indices: Any, labels: np.ndarray | None = None, **how: Any) -> np.ndarray:
     """uint8 pictures (n, H, W, C) of seed 0; `how` goes to the sampler."""
     return np.concatenate(list(generate(model, 0, list(indices), labels, **how)))
