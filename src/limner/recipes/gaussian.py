@@ -19,4 +19,5 @@ RECIPE = Recipe(
     paper="Ledoit & Wolf 2004, Journal of Multivariate Analysis 88(2)",
     summary="one Gaussian with full covariance; in seconds",
     build=build,
+    scores=({"data": "MNIST", "size": 28, "budget": "2m", "fd": 342.8, "floor": 1.5, "commit": "e23964c"},),
 )

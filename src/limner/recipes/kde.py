@@ -19,4 +19,5 @@ RECIPE = Recipe(
     paper="Parzen 1962, Annals of Mathematical Statistics 33(3)",
     summary="a kernel around every training picture, bandwidth by held-out likelihood",
     build=build,
+    scores=({"data": "MNIST", "size": 28, "budget": "2m", "fd": 136.0, "floor": 1.5, "commit": "e23964c"},),
 )
