@@ -77,7 +77,8 @@ def _situation(report: dict[str, Any]) -> str:
     pictures = f"your {report['data']['pictures']:,} pictures"
     length = report["training"]
     if length is None:
-        return f"Of these {len(report['models'])} sets, nearest to {pictures}"
+        count = len(report["models"])
+        return f"Of these {count} sets, nearest to {pictures}" if count > 1 else f"Measured against {pictures}"
     if "budget" in length:
         return f"For {pictures} and {duration(length['budget'])} of training"
     return f"For {pictures} and {length['steps']:,} steps of training"
