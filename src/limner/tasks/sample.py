@@ -217,7 +217,8 @@ class _Kept:
         if self.folder.is_dir() and (not mark.is_file() or mark.read_text() != said):
             shutil.rmtree(self.folder)  # of other pictures
         with storage.said_plainly(npz):
-            self.folder.mkdir(parents=True, exist_ok=True)
+            npz.parent.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(exist_ok=True)
         storage.write_file(mark, said)
 
     def known(self) -> dict[int, Path]:
