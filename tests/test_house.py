@@ -76,7 +76,10 @@ ARROWS: dict[str, set[str]] = {
 
 # Kinds whose methods are combined of parts: the words that all parts share, the table of the parts, what puts them
 # together.
-COMBINED = {"limner.families.gan": ({"config", "conditioning"}, "architectures", {"rules", "game"})}
+COMBINED = {
+    "limner.families.gan": ({"config", "conditioning"}, "architectures", {"rules", "game"}),
+    "limner.families.diffusion": ({"denoiser"}, "", set()),
+}
 
 LINES_IN_A_FILE = 400
 

@@ -159,9 +159,15 @@ class Stage:
 
 @dataclass
 class Condition:
-    """What is asked of the pictures: labels (B, A) int64 with -1 for "anything", or None."""
+    """What is asked of the pictures.
+
+    Attributes:
+        labels: (B, A) int64 with -1 for "anything", or None.
+        weaker: a worse model of the same pictures, whose mistakes are to be avoided.
+    """
 
     labels: Tensor | None = None
+    weaker: Denoises | None = None
 
 
 class NoOptions(Options):

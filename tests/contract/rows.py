@@ -7,7 +7,7 @@ from limner.check import Subject
 ONCE = {"small": {"epochs": None, "batch": 2}, "size": (8, 8)}
 TWICE = {"small": {"epochs": None, "batch": 4}, "size": (8, 8)}
 
-UNET = {"unet.widths": [16, 32], "unet.blocks": [1, 1]}
+UNET = {"network.widths": [16, 32], "network.blocks": [1, 1]}
 
 ROWS = {
     "flow": {

@@ -67,7 +67,7 @@ class Says(nn.Module):
 
 
 def perfect(spec=SPEC, **options):
-    config = DDPMConfig(unet=SMALL, **options)
+    config = DDPMConfig(network=SMALL, **options)
     DDPM.check(config, spec)
     model = DDPM(config, spec)
     model.network = Perfect(config)
@@ -256,7 +256,7 @@ def terms(model, x, step, seed=0):
     steps = torch.full((len(x),), step)
     level = model.chain.at(steps, x)
     z = spread(level.alpha, x) * x + spread(level.sigma, x) * noise
-    return model.bits(x, z, steps, model.says(z, model.time(steps, x), None), clip=False)
+    return model.bits(x, z, steps, model.said(z, model.time(steps, x), None), clip=False)
 
 
 @pytest.mark.parametrize("variance", ["beta", "beta-tilde", "learned"])

@@ -40,7 +40,7 @@ class Perfect(nn.Module):
 
 
 def perfect(spec=SPEC, **options):
-    config = EDMConfig(unet=SMALL, **options)
+    config = EDMConfig(network=SMALL, **options)
     model = EDM(config, spec)
     model.network = Perfect(config)
     return model.double()
@@ -106,7 +106,7 @@ def test_skip_is_what_leaves_the_network_the_least_to_do():
 
 def test_an_untrained_network_has_the_same_loss_at_every_noise_level():
     for mean in (-4.0, 0.0, 3.0):
-        model = EDM(EDMConfig(unet=SMALL, noise_mean=mean, noise_std=1e-6), SPEC).double()
+        model = EDM(EDMConfig(network=SMALL, noise_mean=mean, noise_std=1e-6), SPEC).double()
         g = torch.Generator().manual_seed(1)
         x = 0.5 * torch.randn(2000, 1, 4, 4, generator=g, dtype=torch.float64)
         batch = Batch(TurnDraws((0,), 2000, dtype=torch.float64), x)

@@ -37,7 +37,7 @@ class Perfect(nn.Module):
 
 
 def perfect(spec=SPEC, **options):
-    config = FlowConfig(unet=SMALL, **options)
+    config = FlowConfig(network=SMALL, **options)
     model = FlowMatching(config, spec)
     model.network = Perfect(config)
     return model.double()

@@ -116,7 +116,7 @@ def test_a_picture_has_its_likelihood_whatever_its_neighbours():
 def test_real_networks_can_be_scored(build):
     """Where gradients are off, and where weights are being trained, whose gradients stay as they are."""
     kind, spec = type(build()), build().spec
-    config = kind.Config(unet=UNetConfig(patch=1, widths=(8,), blocks=(1,), embedding=16))
+    config = kind.Config(network=UNetConfig(patch=1, widths=(8,), blocks=(1,), embedding=16))
     model = kind(config, spec).double()
     with torch.no_grad():
         bits = model.bits_per_dimension(torch.zeros(2, 1, 4, 4, dtype=torch.float64), draws(2))

@@ -17,9 +17,9 @@ def build(situation: Situation) -> tuple[Options, Training]:
     A small network has a hard time copying noise to the last digit, which the paper's prediction asks of it; the
     velocity, near pure noise, is the picture but for its sign.
     """
-    network, batch = unet(situation)
+    sizes, batch = unet(situation)
     optimiser = Optimiser(name="muon", rate=3e-3, momentum=0.95, warmup=0.02, decay=0.5)
-    model = DDPMConfig(unet=network, schedule="cosine", prediction="velocity", variance="learned", optimiser=optimiser)
+    model = DDPMConfig(network=sizes, schedule="cosine", prediction="velocity", variance="learned", optimiser=optimiser)
     return model, Training(batch=batch, average=0.05)
 
 

@@ -13,9 +13,9 @@ from limner.recipes.sizing import unet
 
 def build(situation: Situation) -> tuple[Options, Training]:
     """The paper's noise levels and preconditioning with the small UNet and the optimiser of `flow`."""
-    network, batch = unet(situation)
+    sizes, batch = unet(situation)
     optimiser = Optimiser(name="muon", rate=3e-3, momentum=0.95, warmup=0.02, decay=0.5)
-    return EDMConfig(unet=network, optimiser=optimiser), Training(batch=batch, average=0.05)
+    return EDMConfig(network=sizes, optimiser=optimiser), Training(batch=batch, average=0.05)
 
 
 RECIPE = Recipe(

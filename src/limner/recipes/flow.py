@@ -13,9 +13,9 @@ from limner.recipes.sizing import unet
 
 def build(situation: Situation) -> tuple[Options, Training]:
     """Muon, and a network that says what z does not tell."""
-    network, batch = unet(situation)
+    sizes, batch = unet(situation)
     optimiser = Optimiser(name="muon", rate=3e-3, momentum=0.95, warmup=0.02, decay=0.5)
-    return FlowConfig(unet=network, prediction="residual", optimiser=optimiser), Training(batch=batch, average=0.05)
+    return FlowConfig(network=sizes, prediction="residual", optimiser=optimiser), Training(batch=batch, average=0.05)
 
 
 RECIPE = Recipe(

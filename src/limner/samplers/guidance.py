@@ -1,4 +1,8 @@
-"""Classifier-free guidance (Ho & Salimans 2022, 2207.12598), in an interval of times (2404.07724)."""
+"""Pictures beyond what a network says: away from what it would paint unasked, or from what a weaker one would paint.
+
+Classifier-free guidance (Ho & Salimans 2022, 2207.12598), in an interval of times (2404.07724); autoguidance (Karras et
+al. 2024, 2406.02507).
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from limner.noising.paths import spread
+from limner.api import Condition
+from limner.noising.paths import Level, Target, convert, spread
 
 Says = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 """What a network says, (B, ...), at z (B, C, H, W), times (B,) and labels (B, A) or None."""
@@ -36,3 +41,18 @@ def guided(
     factor = spread(scale, z) if isinstance(scale, Tensor) else scale
     mixture = null[:, :channels] + factor * (asked - null)[:, :channels]
     return mixture if channels is None else torch.cat([mixture, asked[:, channels:]], 1)
+
+
+def autoguided(
+    said: Tensor, target: Target, z: Tensor, level: Level, condition: Condition, scale: float | Tensor
+) -> Tensor:
+    """weaker + scale (said - weaker) (2406.02507, equation 3), in the target (B, C, H, W) that `said` is.
+
+    The weaker model need not predict the same: it is asked for the picture behind z (B, C, H, W).
+    """
+    if condition.weaker is None or (not isinstance(scale, Tensor) and scale == 1):
+        return said
+    noisy = z / spread(level.alpha, z)
+    x = condition.weaker.denoise(noisy, level.sigma / level.alpha, Condition(condition.labels))
+    weaker = convert(x, z, level, "x", target)
+    return weaker + (spread(scale, z) if isinstance(scale, Tensor) else scale) * (said - weaker)

@@ -10,44 +10,29 @@ import math
 from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal
 
-import msgspec
 import torch
 import torch.nn.functional as F
 from msgspec import Meta
 from torch import Tensor
 
-from limner.api import (
-    Batch,
-    Condition,
-    Conditions,
-    Denoises,
-    Generator,
-    Losses,
-    Phase,
-    Progress,
-    Scores,
-    Scratch,
-    Spec,
-    Stage,
-)
-from limner.config import Fraction, Optimiser, Options, Positive, Size
+from limner.api import Batch, Condition, Scores, Spec
+from limner.config import Fraction, Positive, Size
 from limner.draws import Draws
 from limner.errors import UserError
+from limner.families.diffusion.denoiser import Denoiser, DenoiserConfig, DenoiserSampling
 from limner.losses import likelihoods
-from limner.nn.embed import LabelMemory, labels_to_paint, labels_to_train
-from limner.nn.unet import UNet, UNetConfig
 from limner.noising.discrete import Chain, ScheduleName, circle
 from limner.noising.paths import Level, convert, mixed, spread
 from limner.samplers.ddim import ddim
 from limner.samplers.ddpm import ancestral
-from limner.samplers.guidance import guided, strength
+from limner.samplers.guidance import autoguided, guided, strength
 from limner.samplers.multistep import MULTISTEP
 
 VLB = 1e-3
 """Weight of the bound in the hybrid loss (2102.09672, section 3.1)."""
 
 
-class DDPMConfig(Options):
+class DDPMConfig(DenoiserConfig):
     """Denoising diffusion as trained.
 
     Attributes:
@@ -56,30 +41,24 @@ class DDPMConfig(Options):
         prediction: what the network says and L_simple compares; "velocity" is v of 2202.00512.
         variance: of p(z_s | z_t): "beta" or "beta-tilde" (2006.11239, section 3.2), or "learned" between the two.
         vlb: weight of the bound, which trains a learned variance. Not given: 0.001 (2102.09672, equation 16).
-        label_dropout: share of labels hidden in training, for pictures without a label and for guidance.
         score_terms: terms of the bound that a likelihood looks at, besides the first and the last; T - 1 is all.
     """
 
-    unet: UNetConfig = UNetConfig()
     timesteps: Annotated[int, Meta(ge=100, le=100_000)] = 1000
     schedule: ScheduleName = "linear"
     prediction: Literal["noise", "x", "velocity", "residual"] = "noise"
     variance: Literal["beta", "beta-tilde", "learned"] = "beta"
     vlb: Size | None = None
-    conditional: bool = True
-    label_dropout: Fraction = 0.1
     score_terms: Positive = 100
-    optimiser: Optimiser = Optimiser(rate=1e-3, warmup=0.02, decay=0.4)
 
 
-class DDPMSampling(Options):
+class DDPMSampling(DenoiserSampling):
     """Denoising diffusion as sampled.
 
     Attributes:
         steps: of the T levels, evenly spaced, as many are visited.
         solver: "ddim"; "ancestral", which draws from the learned p(z_s | z_t); "dpm++" or "unipc", of higher order.
         eta: noise that DDIM adds: 0 none, 1 as much as ancestral sampling with beta-tilde.
-        guidance: 1 asks for the label as it is, more exaggerates it (2207.12598).
         interval: the times t / T at which there is guidance (2404.07724).
         clip: whether each estimate of the picture is brought into [-1, 1].
     """
@@ -87,74 +66,54 @@ class DDPMSampling(Options):
     steps: Positive = 50
     solver: Literal["ddim", "ancestral", "dpm++", "unipc"] = "ddim"
     eta: Fraction = 0.0
-    guidance: Size = 1.0
     interval: tuple[Fraction, Fraction] = (0.0, 1.0)
     clip: bool = True
 
 
-class DDPM(Generator, Conditions, Denoises, Scores):
+class DDPM(Denoiser, Scores):
     """Pictures by undoing a chain of noisings."""
 
     Config = DDPMConfig
     Sampling = DDPMSampling
+    config: DDPMConfig
     exact: ClassVar[bool] = False
 
     @classmethod
-    def check(cls, config: DDPMConfig, spec: Spec) -> None:
+    def check(cls, config: DDPMConfig, spec: Spec) -> None:  # type: ignore[override]
         """See `Generator.check`."""
-        config.unet.check()
-        if min(spec.height, spec.width) < 4:
-            raise UserError(f"ddpm paints pictures of 4x4 pixels and more, not {spec}")
+        super().check(config, spec)
         if config.vlb is not None and config.variance != "learned":
             raise UserError(
                 f"vlb={config.vlb:g} trains a learned variance alone: set variance=learned or leave vlb out"
             )
 
     def __init__(self, config: DDPMConfig, spec: Spec) -> None:
-        super().__init__()
-        if not config.conditional:
-            spec = msgspec.structs.replace(spec, attributes=())  # labels that are not used cannot be asked for either
-        self.config, self.spec = config, spec
+        super().__init__(config, spec, outputs=2 if config.variance == "learned" else 1)
         self.chain = Chain(config.schedule, config.timesteps)
-        says = spec.channels * (2 if config.variance == "learned" else 1)
-        self.network = UNet(config.unet, spec.channels, says, [len(a.values) for a in spec.attributes])
-        self.memory = LabelMemory(len(spec.attributes)) if spec.attributes else None
 
-    def stages(self) -> tuple[Stage, ...]:
-        """One stage of one phase."""
-        return (Stage("denoise", (Phase("denoise", (self.network,), self.loss, self.config.optimiser),)),)
-
-    def says(self, z: Tensor, time: Tensor, labels: Tensor | None) -> Tensor:
-        """Prediction (B, C, H, W), then r (B, C, H, W) where the variance is learned, for times t / T (B,)."""
-        said: Tensor = self.network(z, time, labels)
-        return said if said.dtype == torch.float64 else said.float()
-
-    def read(self, said: Tensor, clip: bool, z: Tensor, level: Level) -> tuple[Tensor, Tensor]:
+    def read(self, said: Tensor, z: Tensor, level: Level) -> tuple[Tensor, Tensor]:
         """(picture, share of log beta in the log-variance), each (B, C, H, W), in what the network said.
 
         r in [-1, 1] is a share in [0, 1], as in the authors' code.
         """
         channels = self.spec.channels
         x = convert(said[:, :channels], z, level, self.config.prediction, "x")
-        x = x.clamp(-1, 1) if clip else x
         if self.config.variance == "learned":
             return x, (said[:, channels:] + 1) / 2
         return x, torch.full_like(x, 1.0 if self.config.variance == "beta" else 0.0)
 
     # The loss.
 
-    def loss(self, batch: Batch, progress: Progress, scratch: Scratch) -> Losses:
-        """L_simple (2006.11239, equation 14); with a learned variance L_hybrid (2102.09672, equation 16)."""
-        labels = labels_to_train(self.memory, batch.labels, batch.draws, self.config.label_dropout)
-        return {name: value.mean() for name, value in self.terms(batch, labels).items()}
-
     def terms(self, batch: Batch, labels: Tensor | None) -> dict[str, Tensor]:
-        """The losses of each picture, (B,), at steps drawn alike from 1 to T."""
+        """L_simple (2006.11239, equation 14); with a learned variance L_hybrid (2102.09672, equation 16).
+
+        Steps are drawn alike from 1 to T.
+        """
         x = batch.pictures
         step = batch.draws.integers("step", self.chain.steps) + 1
         noise = batch.draws.normal("noise", *x.shape[1:])
         point = mixed(self.chain.at(step, x), x, noise, self.time(step, x))
-        said = self.says(point.z, point.time, labels)
+        said = self.said(point.z, point.time, labels)
         prediction = said[:, : self.spec.channels]
         target = point.target(self.config.prediction).to(said.dtype)
         terms = {"simple": F.mse_loss(prediction, target, reduction="none").flatten(1).mean(1)}
@@ -169,7 +128,8 @@ class DDPM(Generator, Conditions, Denoises, Scores):
 
         From t = 1, where p gives the mass of the 8-bit value (equation 13), it is L_0.
         """
-        mean_x, share = self.read(said, clip, z, self.chain.at(step, z))
+        mean_x, share = self.read(said, z, self.chain.at(step, z))
+        mean_x = mean_x.clamp(-1, 1) if clip else mean_x
         back = self.chain.back(step, step - 1, z)
         mean, log_variance = back.mean(mean_x, z), back.log_variance(share)
         true_mean, true_log_variance = back.mean(x, z), back.log_variance(torch.zeros_like(share))
@@ -181,10 +141,6 @@ class DDPM(Generator, Conditions, Denoises, Scores):
         """What the network is told of steps: t / T, (B,)."""
         return torch.as_tensor(step, device=like.device).expand(len(like)).to(like.dtype) / self.chain.steps
 
-    def probe(self, batch: Batch) -> dict[str, Tensor]:
-        """The losses on given pictures, nothing hidden."""
-        return {name: value.mean() for name, value in self.terms(batch, batch.labels).items()}
-
     # Sampling.
 
     @torch.no_grad()
@@ -192,14 +148,18 @@ class DDPM(Generator, Conditions, Denoises, Scores):
         """Estimates of the picture, one a step, then the picture; labels not asked for as training saw them."""
         if options.eta and options.solver != "ddim":
             raise UserError(f"eta {options.eta:g} belongs to solver ddim: leave it out with {options.solver}")
-        labels = labels_to_paint(self.memory, condition.labels, draws, options.guidance)
+        labels = self.asked_to_paint(draws, condition, options)
+        asked = Condition(labels, condition.weaker)
         times = self.chain.times(options.steps)
         previews: list[Tensor] = []
 
         def believed(z: Tensor, step: int) -> tuple[Tensor, Tensor]:
-            scale = strength(options.guidance, step / self.chain.steps, options.interval)
-            said = guided(self.says, z, self.time(step, z), labels, scale, self.spec.channels)
-            x, share = self.read(said, options.clip, z, self.chain.at(step, z))
+            time, level = step / self.chain.steps, self.chain.at(step, z)
+            scale = strength(options.guidance, time, options.interval)
+            said = guided(self.said, z, self.time(step, z), labels, scale, self.spec.channels)
+            x, share = self.read(said, z, level)
+            x = autoguided(x, "x", z, level, asked, strength(options.autoguidance, time, options.interval))
+            x = x.clamp(-1, 1) if options.clip else x
             previews[:] = [x]
             return x, share
 
@@ -227,7 +187,7 @@ class DDPM(Generator, Conditions, Denoises, Scores):
 
     def evaluations(self, options: DDPMSampling) -> int:
         """See `Generator.evaluations`; guidance looks twice."""
-        return (2 if options.guidance != 1 else 1) * options.steps
+        return options.passes() * options.steps
 
     def quick(self) -> DDPMSampling:
         """See `Generator.quick`."""
@@ -237,11 +197,10 @@ class DDPM(Generator, Conditions, Denoises, Scores):
 
     def denoise(self, noisy: Tensor, sigma: Tensor, condition: Condition | None = None) -> Tensor:
         """See `Denoises.denoise`; between two of the chain's levels the network is told a time between theirs."""
-        labels = condition.labels if condition is not None and self.memory is not None else None
         alpha = (1 + sigma.square()).rsqrt()
         z = spread(alpha, noisy) * noisy
-        said = self.says(z, self.time(self.chain.find(sigma), z), labels)
-        return self.read(said, False, z, circle(alpha, sigma * alpha))[0]
+        said = self.said(z, self.time(self.chain.find(sigma), z), self.asked(condition))
+        return self.read(said, z, circle(alpha, sigma * alpha))[0]
 
     @torch.no_grad()
     def bits_per_dimension(self, pictures: Tensor, draws: Draws) -> Tensor:
@@ -260,6 +219,6 @@ class DDPM(Generator, Conditions, Denoises, Scores):
             step = first + draws.integers(f"step {place}", end - first)
             noise = draws.normal(f"noise {place}", *pictures.shape[1:])
             point = mixed(chain.at(step, pictures), pictures, noise, self.time(step, pictures))
-            said = self.says(point.z, point.time, None)
+            said = self.said(point.z, point.time, None)
             bits = bits + (end - first) * self.bits(pictures, point.z, step, said, clip=True)
         return bits

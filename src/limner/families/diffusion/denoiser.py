@@ -1,0 +1,186 @@
+"""What the methods of this folder share: a network that is told how noisy a picture is and what is asked of it.
+
+Each method says in a file of its own what is noised how (its loss) and how noise becomes a picture (its sampler call).
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Iterator
+from typing import ClassVar
+
+import msgspec
+import torch
+from torch import Tensor
+
+from limner.api import (
+    Batch,
+    Condition,
+    Conditions,
+    Denoises,
+    Encodes,
+    Generator,
+    Losses,
+    Phase,
+    Progress,
+    Scores,
+    Scratch,
+    Spec,
+    Stage,
+)
+from limner.config import Fraction, Optimiser, Options, Size
+from limner.draws import Draws
+from limner.errors import UserError
+from limner.losses.dequantisation import bits, dequantised
+from limner.nn.backbone import Backbone, backbone
+from limner.nn.embed import LabelMemory, labels_to_paint, labels_to_train
+from limner.nn.unet import UNetConfig
+from limner.samplers.following import Says
+from limner.samplers.likelihood import Likelihood, settled_log_density
+from limner.samplers.ode import heun
+
+SMALLEST = 4
+CODE_STEPS = 50
+
+
+class DenoiserConfig(Options):
+    """A denoiser as trained.
+
+    Attributes:
+        network: its kind and sizes: of a "unet" or a "transformer".
+        conditional: whether labels are used where pictures have them.
+        label_dropout: share of labels hidden in training, for pictures without a label and for guidance.
+    """
+
+    network: Backbone = UNetConfig()
+    conditional: bool = True
+    label_dropout: Fraction = 0.1
+    optimiser: Optimiser = Optimiser(rate=1e-3, warmup=0.02, decay=0.4)
+
+
+class DenoiserSampling(Options):
+    """How far pictures go beyond what the network says.
+
+    Attributes:
+        guidance: 1 asks for the label as it is, more exaggerates it (2207.12598).
+        autoguidance: with a weaker model beside it, more than 1 leads away from that one's mistakes (2406.02507).
+    """
+
+    guidance: Size = 1.0
+    autoguidance: Size = 1.0
+
+    def passes(self) -> int:
+        """How many networks are asked at each look: guidance asks twice, and a weaker model is one more."""
+        return 1 + (self.guidance != 1) + (self.autoguidance != 1)
+
+
+class Denoiser(Generator, Conditions, Denoises):
+    """A network for noisy pictures, times and labels, and the labels that training has seen.
+
+    Attributes:
+        outputs: what the network says of each value of a picture; the first is a prediction.
+    """
+
+    Config: ClassVar[type[Options]] = DenoiserConfig
+
+    @classmethod
+    def check(cls, config: DenoiserConfig, spec: Spec) -> None:
+        """See `Generator.check`."""
+        config.network.check()
+        if min(spec.height, spec.width) < SMALLEST:
+            raise UserError(f"{cls.__name__} paints pictures of {SMALLEST}x{SMALLEST} pixels and more, not {spec}")
+
+    def __init__(self, config: DenoiserConfig, spec: Spec, outputs: int = 1) -> None:
+        super().__init__()
+        if not config.conditional:
+            spec = msgspec.structs.replace(spec, attributes=())  # labels that are not used cannot be asked for either
+        self.config, self.spec = config, spec
+        values = [len(attribute.values) for attribute in spec.attributes]
+        self.network = backbone(config.network, spec.channels, outputs * spec.channels, values)
+        self.memory = LabelMemory(len(spec.attributes)) if spec.attributes else None
+
+    def stages(self) -> tuple[Stage, ...]:
+        """One stage of one phase."""
+        return (Stage("denoise", (Phase("denoise", (self.network,), self.loss, self.config.optimiser),)),)
+
+    @abstractmethod
+    def terms(self, batch: Batch, labels: Tensor | None) -> dict[str, Tensor]:
+        """The losses of each picture, (B,) each, at noise levels that are drawn; labels (B, A) or None."""
+
+    def loss(self, batch: Batch, progress: Progress, scratch: Scratch) -> Losses:
+        """Means of `terms`, some labels hidden."""
+        labels = labels_to_train(self.memory, batch.labels, batch.draws, self.config.label_dropout)
+        return {name: value.mean() for name, value in self.terms(batch, labels).items()}
+
+    def probe(self, batch: Batch) -> dict[str, Tensor]:
+        """Means of `terms` on given pictures, nothing hidden."""
+        return {name: value.mean() for name, value in self.terms(batch, batch.labels).items()}
+
+    def said(self, z: Tensor, time: Tensor, labels: Tensor | None) -> Tensor:
+        """What the network says, in float32 or more; z (B, C, H, W), times (B,), labels (B, A) or None."""
+        said: Tensor = self.network(z, time, labels)
+        return said if said.dtype == torch.float64 else said.float()
+
+    def asked(self, condition: Condition | None) -> Tensor | None:
+        """The labels (B, A) of a condition, nothing drawn for those left open; None where the model knows none."""
+        return condition.labels if condition is not None and self.memory is not None else None
+
+    def asked_to_paint(self, draws: Draws, condition: Condition, options: DenoiserSampling) -> Tensor | None:
+        """Labels (draws.size, A) to paint; those not asked for are drawn as training saw them.
+
+        Raises:
+            UserError: of what is asked, something would not be heeded.
+        """
+        if options.autoguidance != 1 and condition.weaker is None:
+            raise UserError(
+                f"autoguidance {options.autoguidance:g} needs a weaker model to lead away from: name one (--weaker RUN)"
+            )
+        if options.autoguidance == 1 and condition.weaker is not None:
+            raise UserError("a weaker model has no effect at autoguidance 1: ask for more (--set autoguidance=2)")
+        return labels_to_paint(self.memory, condition.labels, draws, options.guidance)
+
+
+class FlowsAlong(Encodes, Scores):
+    """A denoiser whose noise levels are joined by a flow: it can be followed both ways and spreads measurably.
+
+    Attributes:
+        prior: standard deviation of the noise at the flow's end.
+    """
+
+    exact: ClassVar[bool] = False
+    config: DenoiserConfig
+    spec: Spec
+    prior: float
+
+    @abstractmethod
+    def field(self, condition: Condition | None) -> Says:
+        """dz/dt at z (B, C, H, W) and t, nothing exaggerated."""
+
+    @abstractmethod
+    def way(self, steps: int) -> list[float]:
+        """`steps` + 1 times from the picture to the noise."""
+
+    @abstractmethod
+    def likelihood(self) -> Likelihood:
+        """How `bits_per_dimension` is computed."""
+
+    @torch.no_grad()
+    def encode(self, pictures: Tensor, condition: Condition | None = None) -> Tensor:
+        """The noise (B, C, H, W) that leads to the pictures: the flow followed backwards in `CODE_STEPS` Heun steps."""
+        *_, z = heun(self.field(condition), pictures, self.way(CODE_STEPS))
+        return z / self.prior
+
+    @torch.no_grad()
+    def decode(self, codes: Tensor, condition: Condition | None = None) -> Tensor:
+        """Pictures (B, C, H, W) of noise (B, C, H, W)."""
+        states: Iterator[Tensor] = heun(self.field(condition), self.prior * codes, self.way(CODE_STEPS)[::-1])
+        *_, z = states
+        return z.clamp(-1, 1)
+
+    def bits_per_dimension(self, pictures: Tensor, draws: Draws) -> Tensor:
+        """(B,) by the flow, see `limner.samplers.likelihood`; a bound, as pictures have 8 bits and a probe guesses."""
+        nats = settled_log_density(
+            self.field(None), dequantised(pictures, draws), self.way, self.prior, draws, self.likelihood()
+        )
+        return bits(nats, math.prod(self.spec.shape))
