@@ -11,6 +11,7 @@ TABLE = {
     "dense": "limner.families.gan.dcgan:NETWORKS",
     "resnet": "limner.families.gan.resnet:NETWORKS",
     "mlp": "limner.families.gan.mlp:NETWORKS",
+    "r3gan": "limner.families.gan.r3gan:NETWORKS",
 }
 
 

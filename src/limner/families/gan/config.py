@@ -14,7 +14,7 @@ from msgspec import Meta
 from torch import nn
 
 from limner.api import Spec
-from limner.config import Optimiser, Options, Positive, Size
+from limner.config import Count, Optimiser, Options, Positive, Size
 from limner.losses import adversarial
 from limner.nn.augment import Change
 from limner.nn.norm import NormName
@@ -34,15 +34,18 @@ class GANConfig(Options):
         architecture: "transposed" is DCGAN's. "dense" is that of the tutorials done right: a dense layer, a reshape,
             then interpolation and convolution; dropout instead of batch normalisation in the discriminator. "resnet"
             is made of residual blocks (Gulrajani et al. 2017, appendix C). "mlp" has layers over whole pictures.
+            "r3gan" has residual blocks without any normalisation (Huang et al. 2024).
         code: "noise" feeds the latent to the generator as it is; "encoded" draws noise of the picture's size, which
             strided convolutions turn into a low code of `latent` values first.
         latent: number of latent values.
         prior: their distribution; "uniform" on [-1, 1] is DCGAN's.
         width, widest: channels at half the picture's size, doubled at each further halving up to `widest`. A hidden
             layer of "mlp" has eight times `width` units.
-        depth: number of hidden layers of "mlp" (3).
+        depth: number of hidden layers of "mlp" (3); residual blocks at each resolution of "r3gan" (1).
         upsample, kernel, dropout: "transposed": transposed, 4, 0; "dense": nearest, 5, 0.3; "resnet": nearest;
             "mlp": dropout 0. The dropout is in the discriminator.
+        patch: side of the squares of pixels that are channels of the finest resolution ("r3gan": 1).
+        group_width: channels of each group of the 3x3 convolutions ("r3gan": 16; 0 for two whole convolutions a block).
         generator_norm, discriminator_norm: normalisation. Generators have batch. Discriminators: "transposed" batch,
             "dense" and "mlp" none, "resnet" layer; where a penalty looks at the slope for each picture, layer instead
             of batch (Gulrajani et al. 2017, section 4).
@@ -62,7 +65,7 @@ class GANConfig(Options):
         turns: discriminator steps for each generator step.
     """
 
-    architecture: Literal["transposed", "dense", "resnet", "mlp"] = "transposed"
+    architecture: Literal["transposed", "dense", "resnet", "mlp", "r3gan"] = "transposed"
     code: Literal["noise", "encoded"] = "noise"
     latent: Positive = 100
     prior: Literal["normal", "uniform"] = "normal"
@@ -72,6 +75,8 @@ class GANConfig(Options):
     upsample: Up | None = None
     kernel: Annotated[int, Meta(ge=3, le=9)] | None = None
     dropout: Annotated[float, Meta(ge=0, lt=1)] | None = None
+    patch: Literal[1, 2, 4] | None = None
+    group_width: Count | None = None
     generator_norm: NormName | None = None
     discriminator_norm: NormName | None = None
     conditioning: Conditioning = "none"

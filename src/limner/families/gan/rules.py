@@ -10,7 +10,7 @@ from limner.families.gan.architectures import architecture
 from limner.families.gan.config import GANConfig
 from limner.losses import adversarial
 
-PARTICULAR = ("code", "widest", "depth", "upsample", "kernel", "dropout")
+PARTICULAR = ("code", "widest", "depth", "upsample", "kernel", "dropout", "patch", "group_width")
 """Options that have a meaning in some architectures alone."""
 
 
