@@ -109,6 +109,21 @@ def test_pictures_of_a_run(run):
         run.sample(0)
 
 
+def test_a_run_can_be_taken_as_it_was_at_a_checkpoint(run):
+    last, newest = run.sample(4).pixels, run.status["step"]
+    kept = sorted(int(path.name.removeprefix("step-")) for path in run.folder.checkpoints.glob("step-*"))
+    assert kept[-1] == newest and len(kept) > 1
+    assert np.array_equal(limner.open(f"{run.path}@{newest}").sample(4).pixels, last)
+    assert not np.array_equal(limner.open(f"{run.path}@{kept[0]}").sample(4).pixels, last)
+    with pytest.raises(limner.UserError, match=f"no checkpoint of step 7: there are {kept[0]}"):
+        limner.open(f"{run.path}@7").sample(4)
+
+
+def test_a_weaker_model_has_to_be_one_that_denoises(run):
+    with pytest.raises(limner.UserError, match="cannot denoise; models that can: .*flow"):
+        run.sample(4, weaker=run)
+
+
 def test_the_training_grid_is_repeated_by_sampling(run):
     newest = sorted((run.path / "samples").glob("*.png"))[-1]
     grid = run.sample(60, seed=run.config.train.seed, label="all").grid()

@@ -25,16 +25,26 @@ CONFIG, WEIGHTS, METRICS, JOURNAL, CARD, STATUS = (
     "status.json",
 )
 
+STATE, AVERAGE = "state.safetensors", "average"
+"""Of a checkpoint: the file with its tensors, and the part of it that has the averaged weights."""
+
 
 class RunFolder:
-    """Names and reads what is in a run's folder. Raises `UserError` where the folder is not a run."""
+    """Names and reads what is in a run's folder. Raises `UserError` where the folder is not a run.
 
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+    Attributes:
+        step: where the weights are wanted as they were at an earlier checkpoint, which one.
+    """
+
+    def __init__(self, path: str | Path, step: int | None = None) -> None:
+        self.path, self.step = Path(path), step
 
     @classmethod
     def open(cls, name: str | Path, root: str | Path = ROOT) -> RunFolder:
-        """The run of a path, of a name below `root`, or the newest one for `latest`."""
+        """The run of a path, of a name below `root`, or the newest for `latest`; NAME@STEP is it at a checkpoint."""
+        whole, at, step = str(name).rpartition("@")
+        if at and step.isdecimal() and not Path(name).exists():
+            return cls(cls.open(whole, root).path, int(step))
         if str(name) == "latest":
             runs = sorted(_run_folders(Path(root)), key=lambda p: (p / CONFIG).stat().st_mtime)
             if not runs:
@@ -73,25 +83,41 @@ class RunFolder:
 
         return config.load(self.path / CONFIG, typing)
 
+    @property
+    def weights(self) -> Path:
+        """The file with the weights. Raises `UserError` where there is none."""
+        if self.step is not None:
+            kept = sorted(int(p.name[len("step-") :]) for p in self.checkpoints.glob("step-[0-9]*"))
+            if self.step not in kept:
+                have = f"there are {', '.join(map(str, kept))}" if kept else "there is none"
+                raise UserError(
+                    f"{self.path} has no checkpoint of step {self.step}: {have} (train with a larger --keep)"
+                )
+            return self.checkpoints / checkpoint_name(self.step) / STATE
+        if not (self.path / WEIGHTS).is_file():
+            raise UserError(f"{self.path} has no {WEIGHTS} yet: its training has not come to a first checkpoint")
+        return self.path / WEIGHTS
+
     def model(self, device: str = "cpu") -> Generator:
-        """The generator with the weights of `model.safetensors`, in float32, ready to sample."""
+        """The generator with its averaged weights, in float32, ready to sample."""
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
         from limner.families import build
 
-        if not (self.path / WEIGHTS).is_file():
-            raise UserError(f"{self.path} has no {WEIGHTS} yet: its training has not come to a first checkpoint")
-        config = self.config
+        path, config = self.weights, self.config
         try:
-            tensors = load_file(self.path / WEIGHTS)
+            tensors = load_file(path)
         except SafetensorError as error:
-            raise UserError(f"{self.path / WEIGHTS} is damaged ({error}): go on with limn train --resume") from None
+            raise UserError(f"{path} is damaged ({error}): go on with limn train --resume") from None
+        if self.step is not None:
+            part = f"{AVERAGE}/"
+            tensors = {name.removeprefix(part): value for name, value in tensors.items() if name.startswith(part)}
         model = build(config)
         try:
             model.load_state_dict(tensors)
         except RuntimeError as error:
-            raise UserError(f"{self.path / WEIGHTS} does not fit {CONFIG}: {str(error).splitlines()[-1]}") from None
+            raise UserError(f"{path} does not fit {CONFIG}: {str(error).splitlines()[-1]}") from None
         return model.to(device).eval()
 
     def metrics(self) -> list[dict[str, Any]]:
@@ -108,6 +134,11 @@ class RunFolder:
     def write_status(self, **values: Any) -> None:
         """Replace the state of the training."""
         storage.write_file(self.path / STATUS, json.dumps(values, indent=1) + "\n")
+
+
+def checkpoint_name(step: int) -> str:
+    """Folder of the checkpoint of a step."""
+    return f"step-{step:08d}"
 
 
 def list_runs(root: str | Path = ROOT) -> list[RunFolder]:

@@ -115,6 +115,7 @@ def sampling_options(held: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--steps", type=POSITIVE, metavar="N", help="Steps of the solver."),
         click.option("--solver", metavar="NAME", help="heun, unipc, adaptive ...: see the model's page."),
         click.option("--guidance", type=float, metavar="W", help="How strongly the label is followed; 1 as it is."),
+        click.option("--weaker", metavar="RUN", help="A worse run, or RUN@STEP, for --set autoguidance=2."),
         click.option("--truncation", type=float, metavar="X", help="Smaller: more typical, less diverse."),
         click.option("--set", "others", multiple=True, metavar="KEY=VALUE", help="Any other option of the model."),
         click.option("--precision", type=click.Choice(["float32", "bfloat16", "float64"]), default="float32"),

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from limner.api import Condition, Generator
+from limner.api import Condition, Denoises, Generator
 from limner.data.pixels import to_uint8
 from limner.draws import PictureDraws, layers_draw_from
 
@@ -53,10 +53,12 @@ def orders(
 
 
 class Painter:
-    """Paints orders; arguments as for `generate`."""
+    """Paints orders; arguments as for `generate`, and of `Condition`."""
 
-    def __init__(self, model: Generator, seed: int, options: Any = None, chunk: int = 0) -> None:
-        self.model, self.seed, self.chunk = model, seed, chunk
+    def __init__(
+        self, model: Generator, seed: int, options: Any = None, chunk: int = 0, weaker: Denoises | None = None
+    ) -> None:
+        self.model, self.seed, self.chunk, self.weaker = model, seed, chunk, weaker
         self.options = model.Sampling() if options is None else options
 
     @torch.no_grad()
@@ -73,18 +75,17 @@ class Painter:
         was_training = self.model.training
         self.model.eval()
         try:
-            return to_uint8(_paint(self.model, self.seed, painted, chosen, self.options))[rows]
+            return to_uint8(self._paint(painted, chosen))[rows]
         finally:
             self.model.train(was_training)
 
-
-def _paint(model: Generator, seed: int, indices: list[int], labels: np.ndarray | None, options: Any) -> Tensor:
-    draws = PictureDraws(seed, indices, device=model.device, dtype=model.dtype)
-    condition = Condition(None if labels is None else torch.as_tensor(labels, device=model.device))
-    with layers_draw_from(draws):
-        canvases = deque(model.paint(draws, condition, options), maxlen=1)
-    assert canvases, "paint() must yield at least one canvas"
-    return canvases[0]
+    def _paint(self, indices: list[int], labels: np.ndarray | None) -> Tensor:
+        draws = PictureDraws(self.seed, indices, device=self.model.device, dtype=self.model.dtype)
+        asked = None if labels is None else torch.as_tensor(labels, device=self.model.device)
+        with layers_draw_from(draws):
+            canvases = deque(self.model.paint(draws, Condition(asked, self.weaker), self.options), maxlen=1)
+        assert canvases, "paint() must yield at least one canvas"
+        return canvases[0]
 
 
 def _blocks(indices: Sequence[int], batch: int, chunk: int) -> Iterator[list[int]]:

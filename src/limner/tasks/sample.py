@@ -61,9 +61,10 @@ class Sampler:
         origin: what names the generator in every file: recipe, family, run, weights (their SHA-256).
         others: recipes whose pictures can be asked for by label, for the error.
         processes: those that share the painting.
+        weaker: a model of the same pictures whose mistakes are to be avoided, see `Condition`.
 
     Raises:
-        UserError: an option or a label that this generator does not take.
+        UserError: an option, a label or a weaker model that this generator does not take.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class Sampler:
         origin: Mapping[str, Any] | None = None,
         others: Iterable[str] = (),
         processes: Processes | None = None,
+        weaker: Generator | None = None,
     ) -> None:
         self.origin = dict(origin or {})
         given = {key: value for key, value in request.options.items() if value is not None}
@@ -85,7 +87,10 @@ class Sampler:
             needs(model, "labels", others)
         self.labels = labels_of(model.spec, request.label, request.n)
         self.model = copy.deepcopy(model).double() if request.precision == "float64" else model
-        self.request = request
+        if weaker is not None:
+            _fits(weaker.spec, model.spec)
+            weaker = copy.deepcopy(weaker).double() if request.precision == "float64" else weaker
+        self.request, self.weaker = request, weaker
         self.crew = Crew(processes or Processes(), {"paint": self._paint})
 
     @property
@@ -191,7 +196,7 @@ class Sampler:
 
     def _paint(self, order: np.ndarray) -> np.ndarray:
         with self._precision():  # entered for each block, so that it does not leak into the caller's own work
-            return Painter(self.model, self.request.seed, self.options, self.request.chunk)(order)
+            return Painter(self.model, self.request.seed, self.options, self.request.chunk, self.weaker)(order)
 
     def _ordered(self, order: np.ndarray, pixels: np.ndarray) -> Pictures:
         return self._pictures(pixels, order[:, 0].tolist(), None if self.labels is None else order[:, 1:])
@@ -233,6 +238,13 @@ class _Kept:
     def let_go(self) -> None:
         """The archive is whole: its blocks are not needed any more."""
         shutil.rmtree(self.folder)
+
+
+def _fits(weaker: Spec, spec: Spec) -> None:
+    if weaker.shape != spec.shape:
+        raise UserError(f"the weaker model paints {weaker}, this one {spec}: they have to be of the same pictures")
+    if weaker.attributes not in ((), spec.attributes):
+        raise UserError("the weaker model was trained with other labels: take one with the same, or without any")
 
 
 def labels_of(spec: Spec, asked: str | int | Sequence[str | int] | None, n: int) -> np.ndarray | None:

@@ -13,8 +13,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from limner import storage
+from limner.runs import STATE, checkpoint_name
 
-_STATE, _PLAIN = "state.safetensors", "state.json"
+_PLAIN = "state.json"
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,9 @@ class Checkpoint:
 
 def save(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:
     """Write a checkpoint whole, then let go of all but the newest `keep`."""
-    target = folder / f"step-{checkpoint.step:08d}"
+    target = folder / checkpoint_name(checkpoint.step)
     with storage.whole_folder(target) as temporary:
-        save_file({k: v.detach().contiguous() for k, v in checkpoint.tensors.items()}, temporary / _STATE)
+        save_file({k: v.detach().contiguous() for k, v in checkpoint.tensors.items()}, temporary / STATE)
         (temporary / _PLAIN).write_text(json.dumps({"step": checkpoint.step, **checkpoint.plain}))
     for old in _folders(folder)[keep:]:
         shutil.rmtree(old)
@@ -54,7 +55,7 @@ def intact(folder: Path, warn: Callable[[str], None]) -> Iterator[Checkpoint]:
             warn(f"checkpoint {path.name} is damaged ({wrong}): taking the one before")
             continue
         plain = json.loads((path / _PLAIN).read_text())
-        yield Checkpoint(plain.pop("step"), load_file(path / _STATE), plain)
+        yield Checkpoint(plain.pop("step"), load_file(path / STATE), plain)
 
 
 def _folders(folder: Path) -> list[Path]:

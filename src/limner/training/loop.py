@@ -23,7 +23,7 @@ from limner.api import Generator, Progress, Stage
 from limner.config import Config
 from limner.errors import UserError
 from limner.processes import Lost, Processes, sharing
-from limner.runs import JOURNAL, WEIGHTS, RunFolder
+from limner.runs import AVERAGE, JOURNAL, WEIGHTS, RunFolder
 from limner.training import checkpoint as checkpoints
 from limner.training.averaging import Average
 from limner.training.clock import Clock, Planner
@@ -186,7 +186,7 @@ class Trainer:
     def state(self) -> checkpoints.Checkpoint:
         """All that the training needs to go on to the bit."""
         tensors = {f"model/{name}": value for name, value in self.model.state_dict().items()}
-        tensors |= {f"average/{name}": value for name, value in self.average.state().items()}
+        tensors |= {f"{AVERAGE}/{name}": value for name, value in self.average.state().items()}
         engine_tensors, engine_plain = self.engine.state()
         tensors |= {f"engine/{name}": value for name, value in engine_tensors.items()}
         plain = {
@@ -250,7 +250,7 @@ class Trainer:
     def load(self, found: checkpoints.Checkpoint) -> None:
         """Go back, or on, to a checkpoint."""
         self.model.load_state_dict(found.part("model"))
-        self.average.load(found.part("average"))
+        self.average.load(found.part(AVERAGE))
         self.engine.load(found.part("engine"), found.plain["engine"])
         self.step, self.tries = found.step, found.plain["tries"]
         self.best = Best(*found.plain["best"]) if found.plain["best"] else None

@@ -77,10 +77,12 @@ class Run:
         precision: str = "float32",
         batch: int = 0,
         device: str = "auto",
+        weaker: str | Path | Run | None = None,
         **options: Any,
     ) -> Sampler:
         """A checked request that has painted nothing yet; arguments as for `sample`."""
         from limner import config
+        from limner.api import needs
         from limner.processes import Processes
         from limner.tasks.sample import Request, Sampler
         from limner.verbs.catalogue import able
@@ -94,7 +96,11 @@ class Run:
         weights, model = self._model(device)
         saved = self.config
         origin = {"recipe": saved.recipe, "family": saved.family, "run": self.name, "weights": weights}
-        return Sampler(model, request, origin, able("labels"), processes)
+        beside = None
+        if weaker is not None:
+            origin["weaker"], beside = open(weaker)._model(device)
+            needs(beside, "denoise", able("denoise"))
+        return Sampler(model, request, origin, able("labels"), processes, beside)
 
     def sample(
         self, n: int = 16, seed: int = 0, label: Any = None, progress: Counter | None = None, **how: Any
@@ -105,6 +111,8 @@ class Run:
             n: how many. seed: which ones.
             label: a class by name or number, "attribute=value,...", "all" for the classes in turn, or a list of these.
             progress: called with (pictures done, n).
+            weaker: a worse run of the same pictures (or an earlier checkpoint, NAME@STEP), whose mistakes the option
+                `autoguidance` leads away from.
             how: the model's own options (such as `steps`, `solver`, `guidance`, `truncation`), `chunk` for pictures
                 that are equal to the bit for any n, `precision`, `batch` and `device`.
         """
@@ -135,15 +143,15 @@ class Run:
     def _model(self, device: str) -> tuple[str, Any]:
         from limner.devices import pick_device
 
-        path, device = self.path / folders.WEIGHTS, pick_device(device)
-        weights = storage.hash_file(path) if path.is_file() else ""
+        device = pick_device(device)
+        weights = storage.hash_file(self.folder.weights)
         if self._loaded is None or self._loaded[:2] != (weights, device):
             self._loaded = (weights, device, self.folder.model(device))
         return weights, self._loaded[2]
 
 
 def open(name: str | Path | Run = "latest", root: str | Path = folders.ROOT) -> Run:
-    """The run of a path, of a name below `root`, or the newest one for `latest`."""
+    """The run of a path, of a name below `root`, or the newest for `latest`; NAME@STEP is it at a checkpoint."""
     return name if isinstance(name, Run) else Run(RunFolder.open(name, root))
 
 
