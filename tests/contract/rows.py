@@ -49,6 +49,18 @@ ROWS = {
             {"architecture": "mpl"},
         ),
     },
+    "r3gan": {
+        "small": {"width": 16, "widest": 32, "penalty_every": 2},
+        "learns": {"width": 24, "widest": 48, "steps": 200, "augmentation": []},
+        "refuses": (
+            {"patch": 3},
+            {"kernel": 5},
+            {"generator_norm": "batch"},
+            {"r1": 0, "r2": 0},
+            {"gp": 10.0},
+            {"smoothing": 0.1},
+        ),
+    },
     "vae": {
         "small": {"width": 16, "widest": 32},
         "learns": {"steps": 150, "optimiser.rate": 3e-3},

@@ -10,7 +10,22 @@ from limner.config import from_dict as config_from_dict
 from limner.errors import unknown
 from limner.families import typing
 
-NAMES = ("flow", "edm", "ddpm", "dcgan", "wgan-gp", "vae", "mean", "gaussian", "ppca", "gmm", "kde", "ae", "dae")
+NAMES = (
+    "flow",
+    "edm",
+    "ddpm",
+    "dcgan",
+    "wgan-gp",
+    "r3gan",
+    "vae",
+    "mean",
+    "gaussian",
+    "ppca",
+    "gmm",
+    "kde",
+    "ae",
+    "dae",
+)
 GROUPS = {"baselines": ("mean", "gaussian", "ppca", "gmm", "kde", "ae", "dae")}
 """Names that stand for several recipes."""
 
