@@ -16,8 +16,15 @@ def values(spec: Spec) -> list[int]:
 
 
 def painter_table(config: GANConfig, spec: Spec) -> LabelEmbedding | None:
-    """G's embedding of labels, for `joined`; none where there are no labels."""
-    return LabelEmbedding(values(spec), config.embedding) if spec.attributes else None
+    """G's embedding of labels, for `joined`; none where there are no labels, or its norms are told them."""
+    if not spec.attributes or config.conditioning == "normalisation":
+        return None
+    return LabelEmbedding(values(spec), config.embedding)
+
+
+def norm_table(config: GANConfig, spec: Spec) -> LabelEmbedding | None:
+    """G's embedding of labels that its norms are told; none unless conditioning is by normalisation."""
+    return LabelEmbedding(values(spec), config.embedding) if config.conditioning == "normalisation" else None
 
 
 def joined(code: Tensor, labels: Tensor | None, table: LabelEmbedding | None) -> Tensor:
@@ -45,7 +52,8 @@ def with_planes(x: Tensor, labels: Tensor | None, table: LabelEmbedding | None) 
 
 def projection_table(config: GANConfig, spec: Spec, features: int) -> LabelEmbedding | None:
     """D's embedding of labels for `projected`."""
-    return LabelEmbedding(values(spec), features) if config.conditioning == "projection" else None
+    projects = config.conditioning in ("projection", "normalisation", "style")
+    return LabelEmbedding(values(spec), features) if projects else None
 
 
 def forget(table: LabelEmbedding | None) -> None:

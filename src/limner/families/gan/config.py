@@ -22,7 +22,9 @@ from limner.nn.resample import Up
 
 ADAM = Optimiser(name="adam", rate=2e-4, betas=(0.5, 0.999))
 
-Conditioning = Literal["none", "concatenate", "projection"]
+Conditioning = Literal["none", "concatenate", "projection", "normalisation", "style"]
+PLAIN: tuple[Conditioning, ...] = ("none", "concatenate", "projection")
+"""What any network can do with labels."""
 
 
 class GANConfig(Options):
@@ -51,7 +53,9 @@ class GANConfig(Options):
             of batch (Gulrajani et al. 2017, section 4).
         conditioning: how labels are used. "concatenate" joins their embedding to the latent and, as constant planes, to
             the discriminator's first layer (Mirza & Osindero 2014); "projection" has the discriminator add an inner
-            product with it instead (Miyato & Koyama 2018, eq. 3).
+            product with it instead (Miyato & Koyama 2018, eq. 3). "normalisation" does the same to the discriminator,
+            and has the label scale and shift the generator's normalised features (Zhang et al. 2019; "resnet", "sagan"
+            and "biggan"). "style" has it choose the styles of "stylegan" and "stylegan2".
         embedding: size of a label's embedding.
         loss: what the two play for (`limner.losses.adversarial`).
         gp, gp_centre: weight of (slope - centre)^2 between real and painted pictures, and the slope wanted there (1).
@@ -138,6 +142,7 @@ class Architecture:
         heeds: those of `rules.PARTICULAR` that have a meaning here.
         norms: what its networks can be normalised by.
         smallest: side of the smallest picture, in pixels.
+        conditionings: what can be done with labels.
     """
 
     painter: Callable[[GANConfig, Spec], Painter]
@@ -145,3 +150,4 @@ class Architecture:
     heeds: tuple[str, ...]
     norms: tuple[NormName, ...]
     smallest: int
+    conditionings: tuple[Conditioning, ...] = PLAIN

@@ -48,6 +48,12 @@ def _networks(config: GANConfig, spec: Spec) -> None:
 def _labels(config: GANConfig, spec: Spec) -> None:
     if config.conditioning != "none" and not spec.attributes:
         raise UserError(f"conditioning={config.conditioning} needs labelled pictures, and these have no labels")
+    able = architecture(config.architecture).conditionings
+    if config.conditioning not in able:
+        raise UserError(
+            f"conditioning={config.conditioning} does not fit architecture={config.architecture}: "
+            f"use one of {', '.join(able)}"
+        )
     if config.conditioning == "none" and "embedding" in _changed(config):
         raise UserError(f"embedding={config.embedding} has no meaning under conditioning=none: labels are not used")
 
