@@ -61,7 +61,8 @@ ARROWS: dict[str, set[str]] = {
     "evaluation": GROUND | INOUT | {"api", "samplers", "nn"},
     "serving": GROUND | INOUT | {"api", "samplers"},
     "export": GROUND | INOUT | {"api", "samplers"},
-    "studies": GROUND | INOUT | {"api", "samplers", "training", "tasks", "evaluation"},
+    # of the methods they see the mathematics alone, which points in the plane show
+    "studies": GROUND | INOUT | {"api", "nn", "losses", "noising", "samplers", "training", "tasks", "evaluation"},
     # the promises that every recipe keeps, tried
     "check": GROUND | INOUT | {"api", "families", "recipes", "samplers", "training", "evaluation"},
     # the verbs put it together; of the families they see the table of names only, to hand it in
@@ -77,7 +78,7 @@ ARROWS: dict[str, set[str]] = {
 # Kinds whose methods are combined of parts: the words that all parts share, the table of the parts, what puts them
 # together.
 COMBINED = {
-    "limner.families.gan": ({"config", "conditioning"}, "architectures", {"rules", "game"}),
+    "limner.families.gan": ({"config", "conditioning", "critic"}, "architectures", {"rules", "game"}),
     "limner.families.diffusion": ({"denoiser"}, "", set()),
 }
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import limner
-from limner.studies.compare import plots
-from limner.studies.compare.plots import Scale, Series
+from limner.studies import plots
+from limner.studies.plots import Scale, Series
 
 TINY = f"{Path(__file__).parents[1] / 'tiny.py'}:recipe"
 VOID = {"meta", "img", "br", "hr", "input", "link"}

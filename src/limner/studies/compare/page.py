@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import html
 import os
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from limner.studies.compare import plots, words
-from limner.studies.compare.plots import Series
+from limner.studies import plots
+from limner.studies.compare import words
 from limner.studies.compare.tables import abilities, classes, colour_of, ranking
+from limner.studies.page import card, document, escape, heading, legend, section
+from limner.studies.plots import Series
 
 if TYPE_CHECKING:
     from limner.studies.compare.pictures import Sheets
 
-STYLE = Path(__file__).with_name("page.css")
 _ORIENTED = {"lower": "lower is better", "higher": "higher is better"}
 
 
@@ -24,36 +23,23 @@ def page(report: dict[str, Any], sheets: Sheets) -> str:
     title = f"Which generator for {report['data']['source'].rstrip('/').rpartition('/')[2]}?"
     models = _coloured(report["models"])
     report = {**report, "models": models}
-    parts = [
-        f"<h1>{_e(title)}</h1>",
-        f'<p class="soft small">{_e(_subtitle(report))}</p>',
-        '<div class="verdict">' + "".join(f"<p>{_e(said)}</p>" for said in report["verdict"]) + "</div>",
-    ]
+    parts = [heading(title, _subtitle(report), report["verdict"])]
     if models:
         parts += [
-            _section("Ranked", ranking(report), f"<p class='small'>{_e(report['test'])} {_e(words.FLOOR)}</p>"),
-            _section("The pictures", *_pictures(report, sheets)),
-            _section("What is wrong with them", _faults(models)),
-            _section("What the numbers mean", _meanings(models)),
-            _section("Quality and what it costs", *_costs(report)),
-            _section("How the trainings went", *_curves(report)),
+            section("Ranked", ranking(report), f"<p class='small'>{escape(report['test'])} {escape(words.FLOOR)}</p>"),
+            section("The pictures", *_pictures(report, sheets)),
+            section("What is wrong with them", _faults(models)),
+            section("What the numbers mean", _meanings(models)),
+            section("Quality and what it costs", *_costs(report)),
+            section("How the trainings went", *_curves(report)),
             *_of_classes(report),
-            *([_section("Copies?", *_nearest(report, sheets))] if sheets.show_real else []),
-            _section("What each can do beside making new pictures", abilities(models)),
+            *([section("Copies?", *_nearest(report, sheets))] if sheets.show_real else []),
+            section("What each can do beside making new pictures", abilities(models)),
         ]
     if report["failed"] or report["missing"]:
-        parts.append(_section("Rows without numbers", _without(report)))
-    parts.append(_section("Do it again", _commands(report)))
-    head = (
-        '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<meta name="color-scheme" content="light dark">'
-        f"<title>{_e(title)}</title><style>{STYLE.read_text()}</style>"
-    )
-    return f'<!doctype html>\n<html lang="en"><head>{head}</head><body><main>{"".join(parts)}</main></body></html>\n'
-
-
-def _section(title: str, *parts: str) -> str:
-    return f"<section><h2>{_e(title)}</h2>{''.join(parts)}</section>"
+        parts.append(section("Rows without numbers", _without(report)))
+    parts.append(section("Do it again", _commands(report)))
+    return document(title, parts)
 
 
 def _subtitle(report: dict[str, Any]) -> str:
@@ -71,46 +57,40 @@ def _subtitle(report: dict[str, Any]) -> str:
 
 def _meanings(models: list[dict[str, Any]]) -> str:
     entries = [
-        f"<div><dt>{_e(name)} <span class='soft'>({_ORIENTED[better]})</span></dt><dd>{_e(meaning)}</dd></div>"
+        f"<div><dt>{escape(name)} <span class='soft'>({_ORIENTED[better]})</span></dt><dd>{escape(meaning)}</dd></div>"
         for key, (name, better, meaning) in words.EXPLAINED.items()
         if key in models[0]["measures"]
     ]
     for name, meaning in words.OTHERS.items():
-        entries.append(f"<div><dt>{_e(name.capitalize())}</dt><dd>{_e(meaning)}</dd></div>")
-    return f"<dl>{''.join(entries)}</dl><p class='small'>{_e(words.INTERVAL)}</p>"
+        entries.append(f"<div><dt>{escape(name.capitalize())}</dt><dd>{escape(meaning)}</dd></div>")
+    return f"<dl>{''.join(entries)}</dl><p class='small'>{escape(words.INTERVAL)}</p>"
 
 
 def _pictures(report: dict[str, Any], sheets: Sheets) -> Iterable[str]:
     by_name = {result["row"]["name"]: result for result in report["results"]}
     cards = []
     if sheets.show_real:
-        cards.append(_card("real pictures, never trained on", sheets.real(), "what all models are compared with"))
+        cards.append(card("real pictures, never trained on", sheets.real(), "what all models are compared with"))
     for model in report["models"]:
         first = by_name[model["rows"][0]]
         sheet = sheets.samples(first["pictures"])
         note = "a random draw" + ("" if len(model["rows"]) == 1 else f", seed {model['seeds'][0]}")
-        cards.append(_card(f"{model['rank']}. {model['label']}", sheet, note, colour_of(model)))
+        cards.append(card(f"{model['rank']}. {model['label']}", sheet, note, colour_of(model)))
     yield f'<div class="cards">{"".join(cards)}</div>'
-
-
-def _card(title: str, picture: str | None, note: str, colour: str | None = None) -> str:
-    key = f'<span class="key {colour}"></span>' if colour else ""
-    shown = f'<img alt="{_e(title)}" src="{picture}">' if picture else "<p class='soft'>the pictures are gone</p>"
-    return f'<div class="card"><h3>{key}{_e(title)}</h3>{shown}<p class="soft small">{_e(note)}</p></div>'
 
 
 def _faults(models: list[dict[str, Any]]) -> str:
     entries = []
     for model in models:
         said = [
-            f"<li><span class='fault'>{_e(one['words'])}</span>"
+            f"<li><span class='fault'>{escape(one['words'])}</span>"
             + (f" <span class='soft'>({one['rows']} of {one['of']} seeds)</span>" if one["of"] > 1 else "")
             + "</li>"
             for one in model["findings"]
         ] or ["<li class='soft'>nothing that real pictures do not show as well</li>"]
         key = f'<span class="key {colour_of(model)}"></span>'
         entries.append(
-            f'<div class="card"><h3>{key}{_e(model["label"])}</h3><ul class="small">{"".join(said)}</ul></div>'
+            f'<div class="card"><h3>{key}{escape(model["label"])}</h3><ul class="small">{"".join(said)}</ul></div>'
         )
     note = (
         "<p class='small soft'>Each is measured beside the same number for real pictures, and said only where it "
@@ -165,20 +145,20 @@ def _curves(report: dict[str, Any]) -> Iterable[str]:
             if len(curves["losses"][name]) > 1
         ]
         if drawn:
-            legend = _legend([(one.name, f"c{one.colour}") for one in drawn])
+            keys = legend([(one.name, f"c{one.colour}") for one in drawn])
             chart = plots.lines(drawn, "minutes", "loss")
-            cards.append(f'<div class="card"><h3>{_e(model["label"])}</h3>{legend}{chart}</div>')
+            cards.append(f'<div class="card"><h3>{escape(model["label"])}</h3>{keys}{chart}</div>')
     if not scores and not cards:
         yield "<p class='soft'>Nothing was recorded: sets that were there already, or very short trainings.</p>"
         return
     if scores:
-        legend = _legend([(one.name, plots.colour(one.colour)) for one in scores])
+        keys = legend([(one.name, plots.colour(one.colour)) for one in scores])
         chart = plots.lines(scores, "minutes", "Fréchet distance")
         yield (
             "<p class='small'>Scores taken in training, on a few pictures of a slice that is kept for this: for the "
             "shape of the curve, not to compare with the table.</p>"
         )
-        yield f'{legend}<div class="cards"><div class="card">{chart}</div></div>'
+        yield f'{keys}<div class="cards"><div class="card">{chart}</div></div>'
     if cards:
         yield (
             "<p class='small'>Losses: what each training pushes down. They differ in meaning from model to model, so "
@@ -186,11 +166,6 @@ def _curves(report: dict[str, Any]) -> Iterable[str]:
             "against each other should stay in balance.</p>"
         )
         yield f'<div class="cards">{"".join(cards)}</div>'
-
-
-def _legend(entries: Iterable[tuple[str, str]]) -> str:
-    items = "".join(f'<li><span class="key {colour}"></span>{_e(name)}</li>' for name, colour in entries)
-    return f'<ul class="legend">{items}</ul>'
 
 
 def _of_classes(report: dict[str, Any]) -> Iterable[str]:
@@ -201,7 +176,7 @@ def _of_classes(report: dict[str, Any]) -> Iterable[str]:
             "real pictures is counted in the same way. Far more or fewer than there is a class that the model likes "
             "too much or misses."
         )
-        yield _section("Class by class", f"<p class='small'>{_e(note)}</p>", table)
+        yield section("Class by class", f"<p class='small'>{escape(note)}</p>", table)
 
 
 def _nearest(report: dict[str, Any], sheets: Sheets) -> Iterable[str]:
@@ -214,13 +189,13 @@ def _nearest(report: dict[str, Any], sheets: Sheets) -> Iterable[str]:
     for model in report["models"]:
         sheet = sheets.nearest(model["rows"][0])
         if sheet:
-            cards.append(_card(model["label"], sheet, "generated / nearest / nearest by pixels", colour_of(model)))
+            cards.append(card(model["label"], sheet, "generated / nearest / nearest by pixels", colour_of(model)))
     yield f'<div class="cards">{"".join(cards)}</div>'
 
 
 def _without(report: dict[str, Any]) -> str:
-    failed = [f"<li><b>{_e(one['row'])}</b>: {_e(one['why'])}</li>" for one in report["failed"]]
-    missing = [f"<li><b>{_e(name)}</b>: not made yet</li>" for name in report["missing"]]
+    failed = [f"<li><b>{escape(one['row'])}</b>: {escape(one['why'])}</li>" for one in report["failed"]]
+    missing = [f"<li><b>{escape(name)}</b>: not made yet</li>" for name in report["missing"]]
     return f"<ul>{''.join(failed + missing)}</ul>"
 
 
@@ -230,16 +205,17 @@ def _commands(report: dict[str, Any]) -> str:
         if result.get("commands"):
             lines = _nearby("\n".join(result["commands"]), report)
             rows.append(
-                f"<details><summary>{_e(result['row']['name'])}</summary><pre><code>{_e(lines)}</code></pre></details>"
+                f"<details><summary>{escape(result['row']['name'])}</summary><pre><code>{escape(lines)}</code></pre></details>"
             )
     detail = report["protocol_detail"] or {}
     protocol = ", ".join(f"{key} {value}" for key, value in detail.items())
     machine = ", ".join(f"{key} {value}" for key, value in report["machine"].items())
     return (
-        f"<p>The whole comparison:</p><pre><code>{_e(_nearby(report['command'], report))}</code></pre>"
+        f"<p>The whole comparison:</p><pre><code>{escape(_nearby(report['command'], report))}</code></pre>"
         f"<p>One row:</p>{''.join(rows)}"
-        f"<p class='soft small'>Protocol {_e(report['protocol'] or 'none')}: {_e(protocol)}. Numbers of another "
-        f"protocol must not be compared with these. Machine: {_e(machine)}. As plain values: report.json.</p>"
+        f"<p class='soft small'>Protocol {escape(report['protocol'] or 'none')}: {escape(protocol)}. Numbers of "
+        f"another protocol must not be compared with these. Machine: {escape(machine)}. As plain values: "
+        "report.json.</p>"
     )
 
 
@@ -256,7 +232,3 @@ def _coloured(models: list[dict[str, Any]]) -> list[dict[str, Any]]:
     learnt = [model["label"] for model in models if model["group"] is None]
     numbers = {label: number for number, label in enumerate(learnt)}
     return [{**model, "colour": numbers.get(model["label"])} for model in models]
-
-
-def _e(text: str) -> str:
-    return html.escape(text)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from limner.evaluation.features import as_bytes
 from limner.evaluation.reference import shuffled
 from limner.evaluation.samples import open_samples
 from limner.pictures import grid, image
+from limner.studies.page import data_uri
 
 if TYPE_CHECKING:
     from limner.data import Pack
@@ -50,7 +50,7 @@ class Sheets:
     def nearest(self, row: str) -> str | None:
         """Samples over their nearest training pictures, as the measurement wrote them."""
         path = self.folder / "rows" / f"{row}-nearest.png"
-        return _uri(path.read_bytes()) if self.show_real and path.is_file() else None
+        return data_uri(path.read_bytes()) if self.show_real and path.is_file() else None
 
 
 def _sheet(pictures: np.ndarray) -> str:
@@ -58,8 +58,4 @@ def _sheet(pictures: np.ndarray) -> str:
     step = -(-max(pixels.shape[1:3]) // _SIDE)
     file = io.BytesIO()
     image(grid(pixels[:, ::step, ::step], ACROSS, zoom=1)).save(file, "PNG", optimize=True)
-    return _uri(file.getvalue())
-
-
-def _uri(png: bytes) -> str:
-    return "data:image/png;base64," + base64.b64encode(png).decode()
+    return data_uri(file.getvalue())

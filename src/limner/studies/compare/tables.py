@@ -6,9 +6,10 @@ import html
 from collections.abc import Callable
 from typing import Any
 
-from limner.studies.compare import plots, words
-from limner.studies.compare.plots import Scale, short
+from limner.studies import plots
+from limner.studies.compare import words
 from limner.studies.compare.words import duration
+from limner.studies.plots import Scale, short
 
 _ABILITIES = {
     "labels": ("by class", "makes pictures of a class that is asked for"),
