@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from limner.api import Spec
 from limner.families.gan import conditioning, config
 from limner.families.gan.config import Architecture, GANConfig
+from limner.families.gan.critic import Critic as Judge
 from limner.nn.conv import channels, cropped, padded, pyramid
 from limner.nn.dropout import Dropout
 from limner.nn.norm import BatchNorm, norm
@@ -56,7 +57,7 @@ class Painter(config.Painter):
         return cropped(torch.tanh(self.layers(x)), *self.size)
 
 
-class Critic(nn.Module):
+class Critic(Judge):
     """D: pictures (B, C, H, W) and labels (B, A) to logits (B,)."""
 
     def __init__(self, config: GANConfig, spec: Spec) -> None:
@@ -80,16 +81,16 @@ class Critic(nn.Module):
             layers += [norm(kind, after), nn.LeakyReLU(0.2), Dropout(share)]
             joined = 0
         self.layers = nn.Sequential(*layers)
-        self.score = nn.Linear((widths[-1] + joined) * math.prod(start), 1, bias=config.judging_bias)
+        self.conclude(config, spec, (widths[-1] + joined) * math.prod(start))
         if kind != "none":
             initialise(self)
         conditioning.forget(self.inner)
 
-    def forward(self, x: Tensor, labels: Tensor | None) -> Tensor:
+    def features(self, x: Tensor, labels: Tensor | None) -> Tensor:
         """x (B, C, H, W)."""
         x = self.first(padded(x, *self.padded))
-        x = self.layers(conditioning.with_planes(x, labels, self.planes)).flatten(1)
-        return conditioning.projected(self.score(x).squeeze(1), x, labels, self.inner)
+        found: Tensor = self.layers(conditioning.with_planes(x, labels, self.planes)).flatten(1)
+        return found
 
 
 def encoder(start: tuple[int, int], before: int, widths: list[int], latent: int) -> nn.Sequential:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from limner.api import Spec
 from limner.families.gan import conditioning, config
 from limner.families.gan.config import Architecture, GANConfig
+from limner.families.gan.critic import Critic as Judge
 from limner.nn.dropout import Dropout
 from limner.nn.norm import norm
 
@@ -41,7 +42,7 @@ class Painter(config.Painter):
         return torch.tanh(self.layers(conditioning.joined(z, labels, self.labels))).unflatten(1, self.shape)
 
 
-class Critic(nn.Module):
+class Critic(Judge):
     """D: pictures (B, C, H, W) and labels (B, A) to logits (B,)."""
 
     def __init__(self, config: GANConfig, spec: Spec) -> None:
@@ -56,13 +57,13 @@ class Critic(nn.Module):
             layers.append(Dropout(share))
             before = units
         self.layers = nn.Sequential(*layers)
-        self.score = nn.Linear(units, 1, bias=config.judging_bias)
+        self.conclude(config, spec, units)
         conditioning.forget(self.inner)
 
-    def forward(self, x: Tensor, labels: Tensor | None) -> Tensor:
+    def features(self, x: Tensor, labels: Tensor | None) -> Tensor:
         """x (B, C, H, W)."""
-        x = self.layers(conditioning.with_planes(x.flatten(1), labels, self.planes))
-        return conditioning.projected(self.score(x).squeeze(1), x, labels, self.inner)
+        found: Tensor = self.layers(conditioning.with_planes(x.flatten(1), labels, self.planes))
+        return found
 
 
 NETWORKS = Architecture(Painter, Critic, heeds=("depth", "dropout"), norms=("batch", "layer", "none"), smallest=1)

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from limner.api import Spec
 from limner.families.gan import conditioning, config
 from limner.families.gan.config import Architecture, GANConfig
+from limner.families.gan.critic import Critic as Judge
 from limner.nn.conv import channels, cropped, padded, pyramid
 from limner.nn.resample import Downsample, Up, Upsample, up
 
@@ -136,7 +137,7 @@ class Painter(config.Painter):
         return cropped(torch.tanh(x), *self.size)
 
 
-class Critic(nn.Module):
+class Critic(Judge):
     """D: pictures (B, C, H, W) and labels (B, A) to logits (B,)."""
 
     def __init__(self, config: GANConfig, spec: Spec) -> None:
@@ -153,16 +154,16 @@ class Critic(nn.Module):
         # Each channel's places weighed: a convolution of as many groups as channels, over the whole map.
         self.gather = nn.Parameter(torch.empty(widths[-1], *frame.start))
         nn.init.normal_(self.gather, 0.0, math.prod(frame.start) ** -0.5)
-        self.score = start(nn.Linear(widths[-1], 1, bias=config.judging_bias))
+        self.conclude(config, spec, widths[-1])
+        start(self.score)
         self.inner = conditioning.projection_table(config, spec, widths[-1])
         conditioning.forget(self.inner)
 
-    def forward(self, x: Tensor, labels: Tensor | None) -> Tensor:
+    def features(self, x: Tensor, labels: Tensor | None) -> Tensor:
         """x (B, C, H, W)."""
         x = F.pixel_unshuffle(padded(x, *self.whole), self.patch)
         x = self.layers(self.look(conditioning.with_planes(x, labels, self.planes)))
-        x = (x * self.gather.to(x.dtype)).sum((2, 3))
-        return conditioning.projected(self.score(x).squeeze(1), x, labels, self.inner)
+        return (x * self.gather.to(x.dtype)).sum((2, 3))
 
 
 NETWORKS = Architecture(

@@ -10,57 +10,16 @@ from __future__ import annotations
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from limner.api import Spec
 from limner.families.gan import conditioning, config
-from limner.families.gan.config import Architecture, GANConfig
+from limner.families.gan.config import PLAIN, Architecture, GANConfig
+from limner.families.gan.critic import Critic as Judge
+from limner.nn.conditional import through, told_norm
 from limner.nn.conv import channels, cropped, padded, pyramid
-from limner.nn.norm import NormName, norm
-from limner.nn.resample import Up, up
-
-
-class Rise(nn.Module):
-    """Features (B, before, H, W) to (B, after, 2H, 2W)."""
-
-    def __init__(self, before: int, after: int, way: Up, kind: NormName) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(
-            norm(kind, before),
-            nn.ReLU(),
-            up(way, before, after),
-            norm(kind, after),
-            nn.ReLU(),
-            nn.Conv2d(after, after, 3, 1, 1),
-        )
-        self.shortcut = nn.Conv2d(before, after, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, before, H, W)."""
-        # A 1x1 convolution and repeating pixels can be exchanged; this order has a quarter of the work.
-        straight = F.interpolate(self.shortcut(x), scale_factor=2.0, mode="nearest")
-        return straight + self.layers(x)
-
-
-class Fall(nn.Module):
-    """Features (B, before, H, W) to (B, after, H/2, W/2); `first`: of pictures, which are not cut off at 0."""
-
-    def __init__(self, before: int, after: int, kind: NormName, halve: bool = True, first: bool = False) -> None:
-        super().__init__()
-        opening: list[nn.Module] = [] if first else [norm(kind, before), nn.ReLU()]
-        middle = nn.Identity() if first else norm(kind, after)
-        self.layers = nn.Sequential(
-            *opening, nn.Conv2d(before, after, 3, 1, 1), middle, nn.ReLU(), nn.Conv2d(after, after, 3, 1, 1)
-        )
-        self.shortcut = nn.Identity() if before == after else nn.Conv2d(before, after, 1)
-        self.halve = halve
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, before, H, W)."""
-        if not self.halve:
-            return self.shortcut(x) + self.layers(x)
-        return self.shortcut(F.avg_pool2d(x, 2)) + F.avg_pool2d(self.layers(x), 2)
+from limner.nn.resample import Up
+from limner.nn.residual import Fall, Rise
 
 
 class Painter(config.Painter):
@@ -74,11 +33,13 @@ class Painter(config.Painter):
         self.start, levels = pyramid(*self.size)
         widths = [max(config.width // 2, 8), *channels(config.width, config.widest, levels - 1)][::-1]
         self.labels = conditioning.painter_table(config, spec)
+        self.told = conditioning.norm_table(config, spec)
+        told = config.embedding if self.told else 0
         given = config.latent + (config.embedding if self.labels else 0)
         self.project = nn.Linear(given, widths[0] * math.prod(self.start))
         self.layers = nn.Sequential(
-            *(Rise(before, after, way, kind) for before, after in zip(widths, widths[1:], strict=False)),
-            norm(kind, widths[-1]),
+            *(Rise(before, after, way, kind, told) for before, after in zip(widths, widths[1:], strict=False)),
+            told_norm(kind, widths[-1], told),
             nn.ReLU(),
             nn.Conv2d(widths[-1], spec.channels, 3, 1, 1),
         )
@@ -86,10 +47,11 @@ class Painter(config.Painter):
     def forward(self, z: Tensor, labels: Tensor | None) -> Tensor:
         """z (B, latent)."""
         x = self.project(conditioning.joined(z, labels, self.labels)).unflatten(1, (-1, *self.start))
-        return cropped(torch.tanh(self.layers(x)), *self.size)
+        told = None if self.told is None else self.told(labels, len(z))
+        return cropped(torch.tanh(through(self.layers, x, told)), *self.size)
 
 
-class Critic(nn.Module):
+class Critic(Judge):
     """D: pictures (B, C, H, W) and labels (B, A) to logits (B,)."""
 
     def __init__(self, config: GANConfig, spec: Spec) -> None:
@@ -106,15 +68,15 @@ class Critic(nn.Module):
             Fall(joined[-1], widths[-1], kind, halve=False),
             nn.ReLU(),
         )
-        self.score = nn.Linear(widths[-1], 1, bias=config.judging_bias)
+        self.conclude(config, spec, widths[-1])
         self.inner = conditioning.projection_table(config, spec, widths[-1])
         conditioning.forget(self.inner)
 
-    def forward(self, x: Tensor, labels: Tensor | None) -> Tensor:
+    def features(self, x: Tensor, labels: Tensor | None) -> Tensor:
         """x (B, C, H, W)."""
         x = self.first(padded(x, *self.padded))
-        x = self.layers(conditioning.with_planes(x, labels, self.planes)).mean((2, 3))
-        return conditioning.projected(self.score(x).squeeze(1), x, labels, self.inner)
+        found: Tensor = self.layers(conditioning.with_planes(x, labels, self.planes)).mean((2, 3))
+        return found
 
 
 NETWORKS = Architecture(
@@ -123,4 +85,5 @@ NETWORKS = Architecture(
     heeds=("widest", "upsample"),
     norms=("batch", "layer", "group", "instance", "rms", "pixel", "none"),
     smallest=8,
+    conditionings=(*PLAIN, "normalisation"),
 )
