@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from limner.verbs import pack as pack
     from limner.verbs import sample as sample
     from limner.verbs import scan as scan
+    from limner.verbs import sweep as sweep
     from limner.verbs import train as train
 
     __version__: str
@@ -51,6 +52,7 @@ _HOME = {
     "Pictures": "limner.pictures",
     "evaluate": "limner.verbs",
     "sample": "limner.verbs",
+    "sweep": "limner.verbs",
     "compare": "limner.verbs",
     "check_recipe": "limner.verbs",
     "describe": "limner.verbs",

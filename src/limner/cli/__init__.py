@@ -13,6 +13,7 @@ _HOMES = {
     "train": ("limner.cli.train:train", "Train a generator on pictures."),
     "sample": ("limner.cli.sample:sample", "Make pictures with a trained generator."),
     "eval": ("limner.cli.evaluate:evaluate", "Measure how good pictures are."),
+    "sweep": ("limner.cli.sweep:sweep", "Find the best way to sample a run."),
     "compare": ("limner.cli.compare:compare", "Say which generator is best for your pictures."),
     "models": ("limner.cli.lists:models", "Every recipe, or all of one."),
     "runs": ("limner.cli.lists:runs", "What was trained here."),

@@ -15,5 +15,6 @@ from limner.verbs.measuring import evaluate as evaluate
 from limner.verbs.run import Run as Run
 from limner.verbs.run import open as open
 from limner.verbs.run import sample as sample
+from limner.verbs.sweeping import sweep as sweep
 from limner.verbs.training import estimate as estimate
 from limner.verbs.training import train as train

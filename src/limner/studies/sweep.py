@@ -1,0 +1,143 @@
+"""Which way of sampling is best: one generator painted with many options, each measured alike."""
+
+from __future__ import annotations
+
+import itertools
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from limner.studies import plots
+from limner.studies.page import document, escape, heading, legend, section
+from limner.studies.plots import Series
+
+SHOWN = ("fd", "kid", "precision", "recall")
+STEPS = "steps"
+"""The option that a line of the chart runs along."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One way of sampling.
+
+    Attributes:
+        run: whose pictures. options: how they were painted.
+        evaluations: network passes that a picture costs.
+        measures: by key, each {"value", "low", "high", "floor", ...}; empty where it could not be done.
+        why: the reason of that, in one line.
+    """
+
+    run: str
+    options: Mapping[str, Any]
+    evaluations: int = 0
+    measures: Mapping[str, Any] = field(default_factory=dict)
+    why: str | None = None
+
+    @property
+    def line(self) -> str:
+        """What all steps of one line of the chart have in common."""
+        return " ".join([self.run, *(f"{key}={value}" for key, value in self.options.items() if key != STEPS)])
+
+    @property
+    def name(self) -> str:
+        """The run and all options."""
+        return " ".join([self.run, *(f"{key}={value}" for key, value in self.options.items())])
+
+    @property
+    def fd(self) -> float:
+        """Fréchet distance; infinite where there is none."""
+        return float(self.measures["fd"]["value"]) if self.measures else float("inf")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        known = {"run": self.run, "options": dict(self.options), "evaluations": self.evaluations, "why": self.why}
+        return {**known, **self.measures}
+
+
+def ways(over: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+    """Every combination of values, the last option changing fastest; one empty way where nothing varies."""
+    return [dict(zip(over, values, strict=True)) for values in itertools.product(*over.values())]
+
+
+def ranked(points: Sequence[Point]) -> list[Point]:
+    """Those that were measured, the best first; of equals the cheaper."""
+    return sorted((point for point in points if point.measures), key=lambda point: (point.fd, point.evaluations))
+
+
+def cheapest_as_good(points: Sequence[Point]) -> Point:
+    """The way with fewest network passes whose distance lies within the best one's interval."""
+    best = ranked(points)[0]
+    as_good = [point for point in ranked(points) if point.fd <= float(best.measures["fd"]["high"])]
+    return min(as_good, key=lambda point: (point.evaluations, point.fd))
+
+
+def in_words(points: Sequence[Point]) -> list[str]:
+    """What was found, in sentences."""
+    found = ranked(points)
+    if not found:
+        return ["No way of sampling could be measured: the table says why."]
+    best, cheap = found[0], cheapest_as_good(points)
+    floor = plots.short(float(best.measures["fd"]["floor"]))
+    said = [f"Best: {best.name}, Fréchet distance {plots.short(best.fd)} (floor {floor}) in {_passes(best)}."]
+    if cheap is not best:
+        said.append(
+            f"As good within its interval, and the cheapest: {cheap.name}, {plots.short(cheap.fd)}, {_passes(cheap)}."
+        )
+    return said
+
+
+def _passes(point: Point) -> str:
+    return f"{point.evaluations} network passes a picture"
+
+
+def text(points: Sequence[Point]) -> str:
+    """A table for a terminal, the best first, then what could not be done."""
+    rows = [("", "passes", *SHOWN)]
+    rows += [(p.name, str(p.evaluations), *(_value(p, key) for key in SHOWN)) for p in ranked(points)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))]).rstrip()
+        for row in rows
+    ]
+    return "\n".join([*lines, *(f"{p.name}: {p.why}" for p in points if p.why), *in_words(points)])
+
+
+def _value(point: Point, key: str) -> str:
+    return plots.short(float(point.measures[key]["value"])) if key in point.measures else ""
+
+
+def page(points: Sequence[Point], n: int, command: Sequence[str]) -> str:
+    """The report as one HTML file that needs no other."""
+    found = ranked(points)
+    parts = [heading("How should it be sampled?", f"{n:,} pictures of each way, measured alike.", in_words(points))]
+    if found:
+        parts.append(section("Quality against cost", _chart(found)))
+        parts.append(section("All ways", _table(found)))
+    if failed := [point for point in points if point.why]:
+        rows = "".join(f"<li>{escape(p.name)}: {escape(p.why or '')}</li>" for p in failed)
+        parts.append(section("Could not be done", f"<ul>{rows}</ul>"))
+    parts.append(section("Do it again", f"<pre>{escape(shlex.join(command))}</pre>"))
+    return document("How should it be sampled?", parts)
+
+
+def _chart(points: Sequence[Point]) -> str:
+    lines: dict[str, list[Point]] = {}
+    for point in points:
+        lines.setdefault(point.line, []).append(point)
+    series = [
+        Series(name, sorted((point.evaluations, point.fd) for point in of_line), number)
+        for number, (name, of_line) in enumerate(lines.items())
+    ]
+    floor = min(float(point.measures["fd"]["floor"]) for point in points)
+    keys = legend((one.name, plots.colour(one.colour)) for one in series)
+    return plots.lines(series, "network passes a picture", "Fréchet distance", floor) + keys
+
+
+def _table(points: Sequence[Point]) -> str:
+    head = "".join(f"<th>{escape(name)}</th>" for name in ("way", "passes", *SHOWN))
+    body = ""
+    for point in points:
+        cells = "".join(f"<td>{_value(point, key)}</td>" for key in SHOWN)
+        body += f"<tr><td>{escape(point.name)}</td><td>{point.evaluations}</td>{cells}</tr>"
+    return f"<div class='scroll'><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
