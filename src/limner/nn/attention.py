@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -36,3 +37,35 @@ class SelfAttention(nn.Module):
         q, k = (F.normalize(part.float(), dim=-1).to(v.dtype) for part in (q, k))
         y = F.scaled_dot_product_attention(q, k, v, scale=float(C // self.heads) ** 0.5)
         return x + self.out(y.permute(0, 2, 1, 3).reshape(B, H, W, C).permute(0, 3, 1, 2))
+
+
+class GatedAttention(nn.Module):
+    """x + gamma attention(x) for (B, C, H, W), gamma learned from 0 (Zhang et al. 2019, 1805.08318, section 3).
+
+    Queries and keys have an eighth of the channels, values half; keys and values are the largest of each 2x2 places,
+    as in the authors' code. Logits are not scaled.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        narrow, half = max(1, channels // 8), max(1, channels // 2)
+        self.query = nn.Conv2d(channels, narrow, 1, bias=False)
+        self.key = nn.Conv2d(channels, narrow, 1, bias=False)
+        self.value = nn.Conv2d(channels, half, 1, bias=False)
+        self.out = nn.Conv2d(half, channels, 1, bias=False)
+        self.gamma = nn.Parameter(torch.zeros(()))
+
+    def weights(self, x: Tensor) -> Tensor:
+        """How much each place looks at each 2x2 places: (B, H W, ceil(H/2) ceil(W/2)), rows of sum 1. For drawing."""
+        q, k = self.query(x).flatten(2), _pooled(self.key(x))
+        return (q.transpose(1, 2) @ k).float().softmax(2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to the same shape."""
+        v = _pooled(self.value(x))  # (B, C / 2, places)
+        y = v @ self.weights(x).to(v.dtype).transpose(1, 2)  # (B, C / 2, H W)
+        return x + self.gamma.to(x.dtype) * self.out(y.unflatten(2, x.shape[2:]))
+
+
+def _pooled(x: Tensor) -> Tensor:
+    return F.max_pool2d(x, 2, ceil_mode=True).flatten(2)

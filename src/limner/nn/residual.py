@@ -5,9 +5,12 @@ Gulrajani et al. 2017, 1704.00028, appendix C; Miyato et al. 2018, 1802.05957; B
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from limner.nn.attention import GatedAttention
 from limner.nn.conditional import through, told_norm
 from limner.nn.norm import NormName, norm
 from limner.nn.resample import Up, up
@@ -58,3 +61,28 @@ class Fall(nn.Module):
         if not self.halve:
             return self.shortcut(x) + self.layers(x)
         return self.shortcut(F.avg_pool2d(x, 2)) + F.avg_pool2d(self.layers(x), 2)
+
+
+LARGEST = 32
+"""Side of the largest features that attend: its cost grows with the fourth power of the side."""
+
+
+def attending(start: tuple[int, int], levels: int) -> int:
+    """After how many of `levels` doublings of `start` features attend to all places: half the picture's size, or 32."""
+    fits = [level for level in range(levels) if max(start) * 2**level <= LARGEST]
+    return fits[-1] if fits else 0
+
+
+def descent(widths: Sequence[int], given: int, attend: int) -> nn.Sequential:
+    """Features (B, given, H, W) to (B, widths[-1], ...): blocks without norms, each but the last one halving.
+
+    Args:
+        widths: channels before the first of these blocks and after each. given: channels that really come, labels'
+            planes among them. attend: before which block features attend, counted from 0.
+    """
+    layers: list[nn.Module] = []
+    for place, (before, after) in enumerate(zip([given, *widths[1:]], [*widths[1:], widths[-1]], strict=True)):
+        if place == attend:
+            layers.append(GatedAttention(before))
+        layers.append(Fall(before, after, "none", halve=place + 1 < len(widths)))
+    return nn.Sequential(*layers, nn.ReLU())

@@ -12,6 +12,8 @@ TABLE = {
     "resnet": "limner.families.gan.resnet:NETWORKS",
     "mlp": "limner.families.gan.mlp:NETWORKS",
     "r3gan": "limner.families.gan.r3gan:NETWORKS",
+    "sagan": "limner.families.gan.sagan:NETWORKS",
+    "biggan": "limner.families.gan.biggan:NETWORKS",
 }
 
 

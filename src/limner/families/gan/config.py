@@ -36,7 +36,9 @@ class GANConfig(Options):
         architecture: "transposed" is DCGAN's. "dense" is that of the tutorials done right: a dense layer, a reshape,
             then interpolation and convolution; dropout instead of batch normalisation in the discriminator. "resnet"
             is made of residual blocks (Gulrajani et al. 2017, appendix C). "mlp" has layers over whole pictures.
-            "r3gan" has residual blocks without any normalisation (Huang et al. 2024).
+            "r3gan" has residual blocks without any normalisation (Huang et al. 2024). "sagan" has residual
+            blocks with a layer of self-attention (Zhang et al. 2019), "biggan" tells each of them a part of the latent
+            besides (Brock et al. 2019).
         code: "noise" feeds the latent to the generator as it is; "encoded" draws noise of the picture's size, which
             strided convolutions turn into a low code of `latent` values first.
         latent: number of latent values.
@@ -69,7 +71,7 @@ class GANConfig(Options):
         turns: discriminator steps for each generator step.
     """
 
-    architecture: Literal["transposed", "dense", "resnet", "mlp", "r3gan"] = "transposed"
+    architecture: Literal["transposed", "dense", "resnet", "mlp", "r3gan", "sagan", "biggan"] = "transposed"
     code: Literal["noise", "encoded"] = "noise"
     latent: Positive = 100
     prior: Literal["normal", "uniform"] = "normal"

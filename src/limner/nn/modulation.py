@@ -1,0 +1,53 @@
+"""Convolutions whose weights a style scales, and noise between them.
+
+Karras et al. 2020, "Analyzing and improving the image quality of StyleGAN", arXiv 1912.04958, section 2.2.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from limner.draws import layer_normal
+from limner.nn.equalised import EqualisedLinear
+
+
+class ModulatedConv2d(nn.Module):
+    """(B, before, H, W) and styles (B, D) to (B, after, H, W): equations 1 and 3.
+
+    The weight of a picture, w'_ijk = s_i w_ijk / sqrt(sum_ik (s_i w_ijk)^2 + eps), is never made: its input is scaled
+    by s, its output by what demodulates, and all pictures share one convolution (appendix B says they are the same).
+    """
+
+    def __init__(self, before: int, after: int, kernel: int, style: int, demodulate: bool = True) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(after, before, kernel, kernel))
+        nn.init.normal_(self.weight)
+        self.scale, self.demodulate = 1 / math.sqrt(before * kernel**2), demodulate
+        self.style = EqualisedLinear(style, before, bias=1.0)
+
+    def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        """(B, before, H, W), (B, D)."""
+        s, weight = self.style(style).to(x.dtype), self.weight * self.scale
+        y = F.conv2d(x * s[:, :, None, None], weight, padding=weight.shape[-1] // 2)
+        if not self.demodulate:
+            return y
+        with torch.autocast(x.device.type, enabled=False):
+            held = weight.to(torch.promote_types(weight.dtype, torch.float32)).square().sum((2, 3))  # (after, before)
+            size = torch.rsqrt(s.to(held).square() @ held.T + 1e-8)  # (B, after)
+        return y * size.to(y.dtype)[:, :, None, None]
+
+
+class Noise(nn.Module):
+    """x + strength n, n one standard normal number a place and picture, shared by the channels; strength from 0."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.strength = nn.Parameter(torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W)."""
+        return x + self.strength.to(x.dtype) * layer_normal(x.detach()[:, :1])
