@@ -11,7 +11,7 @@ from limner.draws import Draws
 from limner.noising.paths import Level, Path
 
 Sampling = Literal["uniform", "logit-normal"]
-Weighting = Literal["none", "min-snr"]
+Weighting = Literal["none", "min-snr", "learned"]
 
 
 def draw_times(draws: Draws, path: Path, sampling: Sampling, mean: float = 0.0, std: float = 1.0) -> Tensor:
@@ -32,9 +32,10 @@ def draw_levels(draws: Draws, mean: float, std: float) -> Tensor:
 def weights(weighting: Weighting, level: Level, gamma: float = 5.0) -> Tensor:
     """Factors (B,) of the squared error of the velocity.
 
-    none: 1. min-snr: the squared error of x, weighted by min(snr, gamma) (2303.09556, section 3.4), said in velocities.
+    none: 1; learned: 1, as `limner.nn.uncertainty` finds them. min-snr: the squared error of x, weighted by
+    min(snr, gamma) (2303.09556, section 3.4), said in velocities.
     """
-    if weighting == "none":
+    if weighting != "min-snr":
         return torch.ones_like(level.alpha)
     snr = (level.alpha / level.sigma).square()
     # At fixed z an error e of the velocity is an error e sigma / (dalpha sigma - alpha dsigma) of x.

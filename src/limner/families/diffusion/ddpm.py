@@ -111,7 +111,7 @@ class DDPM(Denoiser, Scores):
         """
         x = batch.pictures
         step = batch.draws.integers("step", self.chain.steps) + 1
-        noise = batch.draws.normal("noise", *x.shape[1:])
+        noise = self.noise(batch)
         point = mixed(self.chain.at(step, x), x, noise, self.time(step, x))
         said = self.said(point.z, point.time, labels)
         prediction = said[:, : self.spec.channels]

@@ -8,11 +8,12 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import msgspec
 import torch
-from torch import Tensor
+from msgspec import Meta
+from torch import Tensor, nn
 
 from limner.api import (
     Batch,
@@ -29,13 +30,14 @@ from limner.api import (
     Spec,
     Stage,
 )
-from limner.config import Fraction, Optimiser, Options, Size
+from limner.config import Fraction, Optimiser, Options, Positive, Size
 from limner.draws import Draws
 from limner.errors import UserError
 from limner.losses.dequantisation import bits, dequantised
 from limner.nn.backbone import Backbone, backbone
 from limner.nn.embed import LabelMemory, labels_to_paint, labels_to_train
 from limner.nn.unet import UNetConfig
+from limner.noising.assignment import nearest_noise
 from limner.samplers.following import Says
 from limner.samplers.likelihood import Likelihood, settled_log_density
 from limner.samplers.ode import heun
@@ -51,11 +53,15 @@ class DenoiserConfig(Options):
         network: its kind and sizes: of a "unet" or a "transformer".
         conditional: whether labels are used where pictures have them.
         label_dropout: share of labels hidden in training, for pictures without a label and for guidance.
+        candidates: noises drawn for each picture, of which it gets the most similar (`limner.noising.assignment`).
+        small: share of the training in which pictures are shown at half their size, before they are shown whole.
     """
 
     network: Backbone = UNetConfig()
     conditional: bool = True
     label_dropout: Fraction = 0.1
+    candidates: Positive = 1
+    small: Annotated[float, Meta(ge=0, lt=1)] = 0.0
     optimiser: Optimiser = Optimiser(rate=1e-3, warmup=0.02, decay=0.4)
 
 
@@ -83,6 +89,7 @@ class Denoiser(Generator, Conditions, Denoises):
     """
 
     Config: ClassVar[type[Options]] = DenoiserConfig
+    numbers = True
 
     @classmethod
     def check(cls, config: DenoiserConfig, spec: Spec) -> None:
@@ -90,6 +97,8 @@ class Denoiser(Generator, Conditions, Denoises):
         config.network.check()
         if min(spec.height, spec.width) < SMALLEST:
             raise UserError(f"{cls.__name__} paints pictures of {SMALLEST}x{SMALLEST} pixels and more, not {spec}")
+        if config.small and (spec.height % 2 or spec.width % 2 or min(spec.height, spec.width) < 2 * SMALLEST):
+            raise UserError(f"small={config.small:g} shows pictures at half their size, which {spec} has not")
 
     def __init__(self, config: DenoiserConfig, spec: Spec, outputs: int = 1) -> None:
         super().__init__()
@@ -98,11 +107,18 @@ class Denoiser(Generator, Conditions, Denoises):
         self.config, self.spec = config, spec
         values = [len(attribute.values) for attribute in spec.attributes]
         self.network = backbone(config.network, spec.channels, outputs * spec.channels, values)
-        self.memory = LabelMemory(len(spec.attributes)) if spec.attributes else None
+        self.memory = LabelMemory(values) if values else None
 
     def stages(self) -> tuple[Stage, ...]:
-        """One stage of one phase."""
-        return (Stage("denoise", (Phase("denoise", (self.network,), self.loss, self.config.optimiser),)),)
+        """One phase throughout, before which pictures may be shown at half their size."""
+        phases = (Phase("denoise", self.trained(), self.loss, self.config.optimiser),)
+        whole, small = Stage("denoise", phases, 1 - self.config.small), self.config.small
+        half = (self.spec.height // 2, self.spec.width // 2)
+        return (Stage("small", phases, small, half), whole) if small else (whole,)
+
+    def trained(self) -> tuple[nn.Module, ...]:
+        """What the optimiser trains."""
+        return (self.network,)
 
     @abstractmethod
     def terms(self, batch: Batch, labels: Tensor | None) -> dict[str, Tensor]:
@@ -116,6 +132,11 @@ class Denoiser(Generator, Conditions, Denoises):
     def probe(self, batch: Batch) -> dict[str, Tensor]:
         """Means of `terms` on given pictures, nothing hidden."""
         return {name: value.mean() for name, value in self.terms(batch, batch.labels).items()}
+
+    def noise(self, batch: Batch) -> Tensor:
+        """What pictures (B, C, H, W) are mixed with; of smaller pictures as weak as noise is that was shrunk along."""
+        noise = nearest_noise(batch.draws, batch.pictures, self.config.candidates)
+        return noise * (noise.shape[2] / self.spec.height)
 
     def said(self, z: Tensor, time: Tensor, labels: Tensor | None) -> Tensor:
         """What the network says, in float32 or more; z (B, C, H, W), times (B,), labels (B, A) or None."""

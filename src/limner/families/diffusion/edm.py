@@ -98,7 +98,7 @@ class EDM(Denoiser, FlowsAlong):
     def terms(self, batch: Batch, labels: Tensor | None) -> dict[str, Tensor]:
         """lambda |D(x + sigma n; sigma) - x|^2 per value (equation 2, weighted as in table 1)."""
         x = batch.pictures
-        noise = batch.draws.normal("noise", *x.shape[1:])
+        noise = self.noise(batch)
         sigma = draw_levels(batch.draws, self.config.noise_mean, self.config.noise_std)
         found = self.clean(noised(self.path, x, noise, sigma).z, sigma, labels)
         error = (found - x).square().flatten(1).mean(1)

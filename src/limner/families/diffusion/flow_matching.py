@@ -12,13 +12,14 @@ from typing import Annotated
 import torch
 import torch.nn.functional as F
 from msgspec import Meta
-from torch import Tensor
+from torch import Tensor, nn
 
 from limner.api import Batch, Condition, Spec
 from limner.config import Fraction
 from limner.draws import Draws
 from limner.errors import UserError
 from limner.families.diffusion.denoiser import Denoiser, DenoiserConfig, DenoiserSampling, FlowsAlong
+from limner.nn.uncertainty import Uncertainty
 from limner.noising.paths import PATHS, PathName, Target, convert, noised, spread
 from limner.noising.times import Sampling, Weighting, draw_times, weights
 from limner.samplers.following import FollowerName, Says, Time, denoised, follow, looks, moment
@@ -80,7 +81,12 @@ class FlowMatching(Denoiser, FlowsAlong):
     def __init__(self, config: FlowConfig, spec: Spec) -> None:
         super().__init__(config, spec)
         self.path = PATHS[config.path]()
+        self.uncertainty = Uncertainty() if config.weighting == "learned" else None
         self.prior = float(self.path.at(torch.ones(1, device="cpu")).sigma)
+
+    def trained(self) -> tuple[nn.Module, ...]:
+        """See `Denoiser.trained`."""
+        return (self.network,) if self.uncertainty is None else (self.network, self.uncertainty)
 
     # The loss.
 
@@ -88,11 +94,13 @@ class FlowMatching(Denoiser, FlowsAlong):
         """|v(z, t) - (n - x)|^2 per value, with z = (1 - t) x + t n (2209.03003, equation 1, with time reversed)."""
         config = self.config
         x = batch.pictures
-        noise = batch.draws.normal("noise", *x.shape[1:])
+        noise = self.noise(batch)
         time = draw_times(batch.draws, self.path, config.time, config.time_mean, config.time_std)
         point = noised(self.path, x, noise, time)
         said = self.velocity(point.z, time, labels)
         error = F.mse_loss(said, point.target("velocity").to(said.dtype), reduction="none").flatten(1).mean(1)
+        if self.uncertainty is not None:
+            return {"velocity": self.uncertainty.weighted(error, time), "_error": error.detach()}
         return {"velocity": error * weights(config.weighting, point.level)}
 
     def velocity(self, z: Tensor, time: Tensor, labels: Tensor | None) -> Tensor:

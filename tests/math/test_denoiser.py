@@ -1,0 +1,89 @@
+"""What the diffusion methods share: which noise a picture gets, smaller pictures first, weights that are learned."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from limner.api import Batch, Progress, Spec
+from limner.draws import TurnDraws
+from limner.errors import UserError
+from limner.families.diffusion.flow_matching import FlowConfig, FlowMatching
+from limner.nn.uncertainty import Uncertainty
+from limner.nn.unet import UNetConfig
+from limner.noising.assignment import nearest_noise
+
+SMALL = UNetConfig(patch=1, widths=(8,), blocks=(1,), embedding=16)
+SPEC = Spec(channels=1, height=16, width=16)
+
+
+def draws(n=512):
+    return TurnDraws((0,), n)
+
+
+def model(spec=SPEC, **options):
+    torch.manual_seed(0)
+    return FlowMatching(FlowConfig(network=SMALL, **options), spec)
+
+
+def test_one_candidate_is_the_noise_itself():
+    x = torch.zeros(512, 1, 8, 8)
+    assert torch.equal(nearest_noise(draws(), x), draws().normal("noise", 1, 8, 8))
+
+
+def test_the_nearest_noise_is_more_like_the_picture_and_no_shorter():
+    x = draws().uniform("pictures", 1, 8, 8) * 2 - 1
+    near = nearest_noise(draws(), x, 8)
+    likeness = (near * x).flatten(1).sum(1) / x.flatten(1).norm(dim=1)
+    assert likeness.mean().item() == pytest.approx(1.4236, abs=0.1)  # the mean of the largest of eight normal numbers
+    along = (near * x).flatten(1).sum(1) / x.flatten(1).norm(dim=1)
+    across = near.flatten(1).square().sum(1) - along.square()
+    assert across.mean().item() == pytest.approx(63.0, rel=0.02)  # untouched in the 63 other directions
+
+
+def test_a_picture_gets_its_noise_whatever_its_neighbours():
+    x = draws().uniform("pictures", 1, 8, 8)
+    part = draws().rows(100, 50)
+    assert torch.equal(nearest_noise(part, x[100:150], 4), nearest_noise(draws(), x, 4)[100:150])
+
+
+def test_smaller_pictures_come_first_with_as_much_less_noise():
+    small, whole = model(small=0.25).stages()
+    assert (small.size, small.share) == ((8, 8), 0.25) and (whole.size, whole.share) == (None, 0.75)
+    shown = Batch(draws(), torch.zeros(512, 1, 8, 8))
+    assert model().noise(shown).std().item() == pytest.approx(0.5, rel=0.02)
+    shrunk = F.interpolate(draws().normal("noise", 1, 16, 16), size=(8, 8), mode="area")
+    assert shrunk.std().item() == pytest.approx(0.5, rel=0.02)
+
+
+def test_sizes_that_have_no_half_are_refused():
+    with pytest.raises(UserError, match="half their size"):
+        FlowMatching.check(FlowConfig(network=SMALL, small=0.3), Spec(channels=1, height=9, width=12))
+
+
+def test_uncertainty_becomes_the_logarithm_of_the_error():
+    """Errors of 4 early and 0.25 late: their weighted sum is least at u = log 4 and u = -log 4."""
+    u = Uncertainty()
+    time = torch.linspace(0, 1, 64)
+    error = torch.where(time < 0.5, 4.0, 0.25)
+    optimiser = torch.optim.LBFGS(u.parameters(), max_iter=200)
+
+    def closure():
+        optimiser.zero_grad()
+        loss = u.weighted(error, time).mean()
+        loss.backward()
+        return loss
+
+    optimiser.step(closure)
+    far = (time - 0.5).abs() > 0.1
+    assert torch.allclose(u(time)[far], error.log()[far], atol=0.4)
+
+
+def test_learned_weights_are_trained_and_leave_the_error_to_be_read():
+    flow = model(weighting="learned")
+    batch = Batch(draws(8), torch.zeros(8, 1, 16, 16))
+    losses = flow.loss(batch, Progress(), {})
+    assert set(losses) == {"velocity", "_error"}
+    losses["velocity"].backward()
+    assert flow.uncertainty.out.bias.grad.abs().item() > 0
+    plain = model().loss(batch, Progress(), {})
+    assert torch.allclose(losses["_error"], plain["velocity"])  # u begins at 0
