@@ -23,13 +23,14 @@ HOUSE = ROOT / "src" / "limner"
 
 # The ground floor, which any room may stand on: errors for users, typed options, named random numbers, devices,
 # safe writing, the processes that share a piece of work.
-GROUND = {"errors", "config", "draws", "devices", "storage", "launch", "processes", "crew"}
+GROUND = {"errors", "labels", "config", "draws", "devices", "storage", "launch", "processes", "crew"}
 
 # Pictures in and out, and the folder that a run is.
 INOUT = {"data", "provenance", "pictures", "runs"}
 
 ARROWS: dict[str, set[str]] = {
     "errors": set(),
+    "labels": {"errors"},
     "config": {"errors"},
     "draws": {"errors"},
     "devices": {"errors"},
@@ -78,7 +79,11 @@ ARROWS: dict[str, set[str]] = {
 # Kinds whose methods are combined of parts: the words that all parts share, the table of the parts, what puts them
 # together.
 COMBINED = {
-    "limner.families.gan": ({"config", "conditioning", "critic"}, "architectures", {"rules", "game"}),
+    "limner.families.gan": (
+        {"options", "config", "conditioning", "critic", "styling"},
+        "architectures",
+        {"rules", "regularisers", "stabilisers", "game", "styled"},
+    ),
     "limner.families.diffusion": ({"denoiser"}, "", set()),
 }
 

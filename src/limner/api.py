@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
@@ -18,14 +18,50 @@ from torch import Tensor, nn
 
 from limner.config import Optimiser, Options, Training
 from limner.draws import Draws
-from limner.errors import UserError
+from limner.errors import UserError, unknown
+from limner.labels import FINE, NumberNames, Range, code_of
 
 
-class Attribute(msgspec.Struct, frozen=True):
-    """A labelled property of a picture: its name and the names of its values, in the order of their numbers."""
+_STEPS = 8  # numbers that stand for a range where values are shown in turn
+
+
+class Attribute(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A labelled property of a picture: one of several values, or a number.
+
+    Attributes:
+        values: their names, in the order of their numbers; () for a number.
+        range: the least and the greatest number, which are the labels 0 and `FINE`; None for values.
+    """
 
     name: str
-    values: tuple[str, ...]
+    values: tuple[str, ...] = ()
+    range: Range | None = None
+
+    @property
+    def names(self) -> Sequence[str]:
+        """What each label is called."""
+        return self.values if self.range is None else NumberNames(self.name, self.range)
+
+    @property
+    def in_turn(self) -> tuple[int, ...]:
+        """Labels that show the attribute: each value, or numbers from the least to the greatest."""
+        if self.range is None:
+            return tuple(range(len(self.values)))
+        return tuple(round(FINE * step / (_STEPS - 1)) for step in range(_STEPS))
+
+    def label(self, asked: str | float) -> int:
+        """The label of a value by its name or place, or of a number. Raises `UserError` for one that is not known."""
+        if self.range is not None:
+            try:
+                number = float(asked)
+            except ValueError:
+                raise UserError(f"{self.name} {asked!r} is no number: ask for one such as {self.range[1]:g}") from None
+            return code_of(self.name, number, self.range)
+        if str(asked) in self.values:
+            return self.values.index(str(asked))
+        if str(asked).isdecimal() and int(asked) < len(self.values):
+            return int(asked)
+        raise unknown("label", str(asked), self.values)
 
 
 class Spec(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,7 +79,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Values of the first attribute, () where pictures have no labels."""
+        """Values of the first attribute, () where it is a number or pictures have no labels."""
         return self.attributes[0].values if self.attributes else ()
 
     def __str__(self) -> str:
@@ -57,7 +93,8 @@ class Batch:
     Attributes:
         draws: named random numbers of this turn, one row a picture.
         pictures: (B, C, H, W) float in [-1, 1].
-        labels: (B, A) int64, one column an attribute; -1 is unknown, which is also the null condition.
+        labels: (B, A) int64, one column an attribute, a value's place or a number in fixed point (`limner.labels`); -1
+            is unknown, which is also the null condition.
         index: (B,) int64, the pictures' places in the set. epoch: (B,) int64, how often each was shown before.
         frames: (B, T, C, H, W), clips whose first frames are `pictures`.
         vectors: (B, D). tokens: (B, L) int64. mask: (B, 1, H, W), 1 where known.
@@ -246,8 +283,13 @@ class Generator(nn.Module, ABC):
 
 
 class Conditions(ABC):
-    """Pictures can be asked for by label."""
+    """Pictures can be asked for by label.
 
+    Attributes:
+        numbers: whether attributes may be numbers; a class that does not say so is never given any.
+    """
+
+    numbers: ClassVar[bool] = False
     spec: Spec
 
 

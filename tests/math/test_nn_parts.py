@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from limner.draws import PictureDraws, TurnDraws, layers_draw_from
+from limner.labels import FINE
 from limner.nn.attention import SelfAttention
 from limner.nn.dropout import Dropout
 from limner.nn.embed import LabelEmbedding, LabelMemory, drop_labels, sinusoid
@@ -127,6 +128,47 @@ def test_labels_add_up_and_null_is_a_label():
     assert torch.equal(embed(None, 2), embed(torch.full((2, 2), -1), 2))
 
 
+def test_numbers_lie_on_a_curve_and_the_unknown_beside_it():
+    torch.manual_seed(0)
+    embed = LabelEmbedding([0, 3], 64)
+    codes = torch.arange(0, FINE + 1, 10)
+    labels = torch.stack([codes, torch.full_like(codes, 1)], 1)
+    with torch.no_grad():
+        curve = embed(labels, len(labels))  # (1001, 64)
+        null = embed(torch.tensor([[-1, 1]]), 1)
+    steps = (curve[1:] - curve[:-1]).norm(dim=1)  # a thousandth of the range each
+    far = torch.cdist(curve[::100], curve[::100])[~torch.eye(11, dtype=torch.bool)]
+    assert steps.max() < 0.1 * far.min(), "near numbers have near vectors, a tenth of the range apart they differ"
+    assert torch.cdist(null, curve).min() > far.min(), "the unknown is none of the numbers"
+    assert 0.5 < curve.square().mean().sqrt() < 1.5, "as long as a sum of value vectors"
+
+
+def test_numbers_are_told_apart_by_what_is_learnt():
+    """A step at 0.37 of the range, narrower than any wave, from noisy examples."""
+    torch.manual_seed(0)
+    embed = LabelEmbedding([0], 32)
+    head = torch.nn.Linear(32, 1)
+    optimiser = torch.optim.Adam([*embed.parameters(), *head.parameters()], 3e-3)
+    codes = torch.linspace(0, FINE, 256).long()[:, None]
+    wanted = torch.sign(codes.float() - 0.37 * FINE)
+    for _ in range(300):
+        loss = (head(embed(codes, 256)) - wanted).square().mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    said = head(embed(codes, 256)).detach()
+    away = (codes - 0.37 * FINE).abs() > 0.03 * FINE
+    assert bool(((said * wanted) > 0.5)[away].all())
+
+
+def test_forgotten_labels_say_nothing():
+    embed = LabelEmbedding([3, 0], 8)
+    embed.forget()
+    assert not embed(torch.tensor([[0, 500], [-1, -1]]), 2).any()
+    embed(torch.tensor([[0, 500], [-1, -1]]), 2).sum().backward()
+    assert embed.tables[1].outer.weight.grad.any() and embed.tables[0].weight.grad.any(), "and can be learnt again"
+
+
 def test_share_of_labels_dropped():
     one = drop_labels(torch.zeros(20_000, 1, dtype=torch.int64), TurnDraws((0,), 20_000), 0.2)
     assert (one < 0).float().mean().item() == pytest.approx(0.2, abs=0.01)
@@ -138,7 +180,7 @@ def test_share_of_labels_dropped():
 
 
 def test_label_memory_draws_whole_rows_as_often_as_seen():
-    memory = LabelMemory(2, capacity=100)
+    memory = LabelMemory([3, 2], capacity=100)
     draws = PictureDraws(0, range(4000))
     assert bool((memory.draw(draws) == -1).all())
     memory.see(torch.tensor([[9, 9]] * 50))
@@ -151,9 +193,21 @@ def test_label_memory_draws_whole_rows_as_often_as_seen():
 
 
 def test_label_memory_takes_a_batch_that_is_larger_than_itself():
-    memory = LabelMemory(1, capacity=8)
+    memory = LabelMemory([3], capacity=8)
     memory.see(torch.arange(30).view(-1, 1))
     assert sorted(memory.rows.flatten().tolist()) == list(range(22, 30))
+
+
+def test_label_memory_completes_beside_a_number_with_what_was_seen_near_it():
+    memory = LabelMemory([0, 3], capacity=1000)
+    ages = torch.arange(0, FINE, 10)
+    memory.see(torch.stack([ages, (ages > FINE // 2).long()], 1))
+    draws = PictureDraws(0, range(200))
+    asked = torch.tensor([[1234, -1], [8765, -1]]).repeat(100, 1)
+    found = memory.complete(asked, draws)
+    assert torch.equal(found[:, 0], asked[:, 0]) and found[::2, 1].max() == 0 and found[1::2, 1].min() == 1
+    found = memory.complete(torch.tensor([[-1, 0]]).repeat(200, 1), draws)
+    assert found[:, 0].max() <= FINE // 2 and found[:, 0].unique().numel() > 100
 
 
 def test_dropout_belongs_to_the_turn():
@@ -171,7 +225,7 @@ def test_dropout_belongs_to_the_turn():
 
 def test_dropped_channels_are_whole():
     with layers_draw_from(TurnDraws((0, 1), 64)):
-        y = Dropout(0.5, channels=True)(torch.ones(64, 8, 4, 4))
+        y = Dropout(0.5, along=(2, 3))(torch.ones(64, 8, 4, 4))
     assert bool(((y == 0).flatten(2).float().mean(2) % 1 == 0).all())
     assert 0.4 < (y == 0).float().mean().item() < 0.6
 

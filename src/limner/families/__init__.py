@@ -7,10 +7,10 @@ from importlib import import_module
 import torch
 
 from limner import own
-from limner.api import Generator, Spec
+from limner.api import Conditions, Generator, Spec
 from limner.config import Config
 from limner.draws import seed_of
-from limner.errors import unknown
+from limner.errors import UserError, unknown
 
 TABLE = {
     "flow_matching": "limner.families.diffusion.flow_matching:FlowMatching",
@@ -45,14 +45,29 @@ def typing(name: str) -> tuple[type, type]:
     return Spec, family(name).Config
 
 
+def checked(config: Config) -> type[Generator]:
+    """The class of a config's family, once it is known to do this config, these labels and this picture size.
+
+    Raises:
+        UserError: it cannot.
+    """
+    kind = family(config.family)
+    number = next((attribute.name for attribute in config.spec.attributes if attribute.range is not None), None)
+    if number is not None and issubclass(kind, Conditions) and not kind.numbers:
+        raise UserError(
+            f"{config.recipe} knows classes alone, and {number} is a number: choose other --labels, or --labels none"
+        )
+    kind.check(config.model, config.spec)
+    return kind
+
+
 def build(config: Config, device: torch.device | str = "cpu") -> Generator:
     """A generator with fresh weights, the same for the same seed on every machine.
 
     Raises:
         UserError: the family cannot do this config or this picture size.
     """
-    kind = family(config.family)
-    kind.check(config.model, config.spec)
+    kind = checked(config)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_of(config.train.seed, "weights"))
         model = kind(config.model, config.spec)  # concrete classes take (config, spec)

@@ -15,6 +15,6 @@ def backbone(config: Backbone, channels_in: int, channels_out: int, values: Sequ
     """A network called with (B, channels_in, H, W), (B,) in [0, 1], (B, A); gives (B, channels_out, H, W), at first 0.
 
     Args:
-        values: number of values of each attribute that pictures are labelled with; () for none.
+        values: of each attribute that pictures are labelled with how many there are, 0 for a number; () for none.
     """
     return UNet(config, channels_in, channels_out, values)

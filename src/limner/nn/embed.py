@@ -6,11 +6,16 @@ import math
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from limner.draws import Draws
 from limner.errors import UserError
+from limner.labels import FINE
 from limner.processes import current
+
+NEAR = FINE // 20
+"""Numbers that differ by a twentieth of their range at most are as good as equal where a seen one has to fit."""
 
 
 def sinusoid(time: Tensor, width: int, longest: float = 10_000.0, scale: float = 1000.0) -> Tensor:
@@ -37,24 +42,82 @@ class TimeEmbedding(nn.Module):
         return embedded
 
 
-class LabelEmbedding(nn.Module):
-    """Labels (B, A) int64 to (B, width): one learned vector a value and attribute, added. -1 has a vector of its own.
+class ValueTable(nn.Embedding):
+    """A learned vector a value, and one for the unknown: labels (B,) from -1 to `count` - 1 to (B, width)."""
 
-    No condition at all is -1 everywhere, so that asked, unknown and none go one way.
+    def __init__(self, count: int, width: int, deviation: float) -> None:
+        super().__init__(count + 1, width)
+        nn.init.normal_(self.weight, std=deviation)
+
+    def forward(self, labels: Tensor) -> Tensor:
+        """(B,) to (B, width)."""
+        return super().forward(labels + 1)
+
+    def forget(self) -> None:
+        """Say nothing of any value, for now."""
+        nn.init.zeros_(self.weight)
+
+
+class NumberCurve(nn.Module):
+    """A smooth curve through (width) along a number's range, and a vector for the unknown: labels (B,) to (B, width).
+
+    A small network of the number's place in its range and of waves of it (2006.10739, section 4), from half a turn over
+    the range to eight, the faster the weaker: numbers are told apart early, and those between seen ones lie between.
+    """
+
+    WAVES = 5
+
+    def __init__(self, width: int, deviation: float) -> None:
+        super().__init__()
+        self.inner = nn.Linear(1 + 2 * self.WAVES, width)
+        self.outer = nn.Linear(width, width)
+        self.unknown = nn.Parameter(torch.empty(width))
+        nn.init.normal_(self.unknown, std=deviation)
+        # Mean squares: of the features together 1/3 + 1 + 1/2 + 1/4 ..., of silu of a standard normal number 0.36.
+        nn.init.normal_(self.inner.weight, std=(7 / 3) ** -0.5)
+        nn.init.normal_(self.outer.weight, std=deviation * (0.36 * width) ** -0.5)
+
+    def forward(self, labels: Tensor) -> Tensor:
+        """(B,) to (B, width)."""
+        place = 2 * labels.clamp_min(0).to(self.unknown.dtype)[:, None] / FINE - 1  # (B, 1) in [-1, 1]
+        turns = 2.0 ** torch.arange(self.WAVES, device=place.device, dtype=place.dtype)
+        angles = torch.pi / 2 * place * turns  # (B, waves)
+        features = torch.cat([place, angles.cos() / turns.sqrt(), angles.sin() / turns.sqrt()], 1)
+        known = self.outer(F.silu(self.inner(features)))
+        return torch.where(labels[:, None] < 0, self.unknown.to(known), known)
+
+    def forget(self) -> None:
+        """Say nothing of any number, for now."""
+        for part in (self.outer.weight, self.outer.bias, self.unknown):
+            nn.init.zeros_(part)
+
+
+class LabelEmbedding(nn.Module):
+    """Labels (B, A) int64 to (B, width): a learned vector of each attribute's value or number, added.
+
+    -1 has a vector of its own. No condition at all is -1 everywhere, so that asked, unknown and none go one way.
+
+    Args:
+        values: of each attribute how many there are; 0 for a number (`limner.labels`).
     """
 
     def __init__(self, values: Sequence[int], width: int) -> None:
         super().__init__()
-        self.tables = nn.ModuleList(nn.Embedding(count + 1, width) for count in values)
-        for table in self.tables:
-            nn.init.normal_(table.weight, std=len(values) ** -0.5)  # type: ignore[arg-type]
+        share = len(values) ** -0.5
+        self.tables = nn.ModuleList(
+            ValueTable(count, width, share) if count else NumberCurve(width, share) for count in values
+        )
 
     def forward(self, labels: Tensor | None, size: int) -> Tensor:
         """(size, A), or None for no condition, to (size, width)."""
-        weight: Tensor = self.tables[0].weight  # type: ignore[assignment]
         if labels is None:
-            labels = torch.full((size, len(self.tables)), -1, device=weight.device)
-        return torch.stack([table(labels[:, a] + 1) for a, table in enumerate(self.tables)]).sum(0)
+            labels = torch.full((size, len(self.tables)), -1, device=next(self.parameters()).device)
+        return torch.stack([table(labels[:, a]) for a, table in enumerate(self.tables)]).sum(0)
+
+    def forget(self) -> None:
+        """Zero for every label, for now."""
+        for table in self.tables:
+            table.forget()  # type: ignore[operator]
 
 
 def drop_labels(labels: Tensor, draws: Draws, rate: float) -> Tensor:
@@ -72,14 +135,19 @@ class LabelMemory(nn.Module):
     """The last rows of labels that training has seen: what to paint where no label is asked for.
 
     Keeps whole rows, so that attributes which go together stay together.
+
+    Args:
+        values: of each attribute how many there are; 0 for a number.
     """
 
     rows: Tensor
     seen: Tensor
+    reach: Tensor
 
-    def __init__(self, attributes: int, capacity: int = 8192) -> None:
+    def __init__(self, values: Sequence[int], capacity: int = 8192) -> None:
         super().__init__()
-        self.register_buffer("rows", torch.full((capacity, attributes), -1, dtype=torch.int16))
+        self.register_buffer("rows", torch.full((capacity, len(values)), -1, dtype=torch.int16))
+        self.register_buffer("reach", torch.tensor([0 if count else NEAR for count in values]), persistent=False)
         self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
 
     @torch.no_grad()
@@ -100,7 +168,8 @@ class LabelMemory(nn.Module):
     def complete(self, labels: Tensor | None, draws: Draws) -> Tensor:
         """Labels (draws.size, A) with what was left open (-1, or None for all) taken from a seen row that agrees.
 
-        Where no seen row agrees with what is asked, each open attribute comes from any row.
+        A number agrees with those near it. Where no seen row agrees with what is asked, each open attribute comes from
+        any row.
         """
         open_ = torch.full((draws.size, self.rows.shape[1]), -1, device=self.rows.device)
         asked = open_ if labels is None else labels
@@ -108,7 +177,8 @@ class LabelMemory(nn.Module):
         if known == 0 or not bool((asked < 0).any()):
             return asked
         rows = self.rows[:known].to(torch.int64)  # (K, A)
-        agree = ((asked[:, None] == rows) | (asked[:, None] < 0)).all(2)  # (B, K)
+        near = ((asked[:, None] - rows).abs() <= self.reach) & (rows >= 0)
+        agree = (near | (asked[:, None] < 0)).all(2)  # (B, K)
         agree |= ~agree.any(1, keepdim=True)
         ranks = agree.cumsum(1)
         chosen = (draws.uniform("labels", 1) * ranks[:, -1:]).floor() + 1  # the chosen-th of the rows that agree

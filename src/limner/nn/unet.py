@@ -81,7 +81,7 @@ class UNet(nn.Module):
 
     Args:
         channels_in, channels_out: of the pictures.
-        values: number of values of each attribute that pictures are labelled with; () for none.
+        values: of each attribute that pictures are labelled with how many there are, 0 for a number; () for none.
     """
 
     def __init__(self, config: UNetConfig, channels_in: int, channels_out: int, values: Sequence[int] = ()) -> None:

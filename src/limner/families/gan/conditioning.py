@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from limner.api import Spec
 from limner.families.gan.config import GANConfig
@@ -11,7 +11,7 @@ from limner.nn.embed import LabelEmbedding
 
 
 def values(spec: Spec) -> list[int]:
-    """How many values each attribute has."""
+    """How many values each attribute has; 0 for a number."""
     return [len(attribute.values) for attribute in spec.attributes]
 
 
@@ -58,9 +58,8 @@ def projection_table(config: GANConfig, spec: Spec, features: int) -> LabelEmbed
 
 def forget(table: LabelEmbedding | None) -> None:
     """Start a projection at nothing: D first learns what a picture is."""
-    for part in table.tables if table is not None else ():
-        assert isinstance(part, nn.Embedding)
-        nn.init.zeros_(part.weight)
+    if table is not None:
+        table.forget()
 
 
 def projected(logit: Tensor, features: Tensor, labels: Tensor | None, table: LabelEmbedding | None) -> Tensor:

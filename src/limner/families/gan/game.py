@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from limner import api
 from limner.api import Batch, Condition, Losses, Phase, Progress, Scratch, Spec, Stage
 from limner.draws import Draws
-from limner.families.gan import rules
+from limner.families.gan import conditioning, rules
 from limner.families.gan.architectures import architecture
 from limner.families.gan.config import GANConfig, GANSampling
 from limner.losses import adversarial, penalties
@@ -29,13 +29,14 @@ class GAN(api.Generator, api.Conditions, api.Critiques):
 
     Config = GANConfig
     Sampling = GANSampling
+    numbers = True
 
     def __init__(self, config: GANConfig, spec: Spec) -> None:
         super().__init__()
         if config.conditioning == "none":
             spec = msgspec.structs.replace(spec, attributes=())  # labels that are not used cannot be asked for either
         self.config, self.spec = config, spec
-        self.memory = LabelMemory(len(spec.attributes)) if spec.attributes else None
+        self.memory = LabelMemory(conditioning.values(spec)) if spec.attributes else None
         networks = architecture(config.architecture)
         self.painter = networks.painter(config, spec)
         self.critic = networks.critic(config, spec)

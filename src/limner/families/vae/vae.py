@@ -75,6 +75,7 @@ class VAE(api.Generator, api.Conditions, api.Encodes, api.Scores):
     Config = VAEConfig
     Sampling = VAESampling
     exact: ClassVar[bool] = False
+    numbers = True
 
     # The scale has to travel by several units; ten times the networks' rate brings it there in hundreds of steps.
     SCALE_GAIN: ClassVar[float] = 10.0
@@ -87,7 +88,7 @@ class VAE(api.Generator, api.Conditions, api.Encodes, api.Scores):
         self.config, self.spec = config, spec
         values = [len(attribute.values) for attribute in spec.attributes]
         self.labels = LabelEmbedding(values, config.embedding) if values else None
-        self.memory = LabelMemory(len(values)) if values else None
+        self.memory = LabelMemory(values) if values else None
         self.pixelwise = config.scale == "pixelwise"
         out = spec.channels * (1 + self.pixelwise)
         known = config.embedding if values else 0
