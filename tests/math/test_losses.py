@@ -9,7 +9,7 @@ import scipy.stats
 import torch
 
 from limner.losses import likelihoods
-from limner.losses.adversarial import LOSSES
+from limner.losses.adversarial import LOSSES, wrong_about
 
 
 def logits(seed):
@@ -48,6 +48,10 @@ FORMULAS = {
         lambda r, f: -f.mean(),
     ),
     "wasserstein": (lambda r, f: f.mean() - r.mean(), lambda r, f: -f.mean()),
+    "clamped-wasserstein": (
+        lambda r, f: (1 - r).clamp(min=0).mean() + (1 + f).clamp(min=0).mean(),
+        lambda r, f: -f.mean(),
+    ),
     "relativistic": (
         lambda r, f: -torch.log(sigmoid(r - f)).mean(),
         lambda r, f: -torch.log(sigmoid(f - r)).mean(),
@@ -94,6 +98,38 @@ def test_losses_stay_finite_at_the_extremes(name):
     for value in (loss.discriminator(far, far.flip(0), 0.0), loss.generator(far, far.flip(0))):
         (gradient,) = torch.autograd.grad(value, far)
         assert torch.isfinite(value) and torch.isfinite(gradient).all()
+
+
+def test_what_tutorials_print_as_wasserstein_is_hinge_and_says_so(real, fake):
+    """Named alike, it is another game: no distance is recorded, and what is real enough has no gradient."""
+    printed, hinge, true = (LOSSES[name] for name in ("clamped-wasserstein", "hinge", "wasserstein"))
+    assert printed.discriminator(real, fake, 0.0) == hinge.discriminator(real, fake, 0.0)
+    assert "distance" not in printed.opinion(real, fake) and "distance" in true.opinion(real, fake)
+    assert "hinge" in printed.warning and not hinge.warning and not true.warning
+    (slope,) = torch.autograd.grad(printed.discriminator(real, fake, 0.0), real)
+    assert (slope[real > 1] == 0).all() and (slope[real < 1] < 0).all()
+
+
+@pytest.mark.parametrize("name", [n for n, loss in LOSSES.items() if loss.middle is not None])
+def test_the_middle_lies_between_the_best_answers(name):
+    """The best logit of a picture that is real half of the time."""
+    grid = torch.linspace(-3, 3, 1201, dtype=torch.float64)
+    loss = torch.stack([LOSSES[name].discriminator(one[None], one[None], 0.0) for one in grid])
+    best = grid[loss <= loss.min() + 1e-9]
+    assert (best - LOSSES[name].middle).abs().min() < 5e-3
+
+
+def test_wrong_about_labels():
+    """Values by cross-entropy, a number by that of its place in its range; what is unknown counts nothing."""
+    kinds = torch.randn(4, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    place = torch.randn(4, 1, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    labels = torch.tensor([[0, 2500], [2, -1], [-1, 10_000], [1, 0]])
+    said = kinds.softmax(1).log()
+    kind = -(said[0, 0] + said[1, 2] + said[3, 1])
+    p = sigmoid(place[:, 0])
+    number = -(0.25 * p[0].log() + 0.75 * (1 - p[0]).log() + p[2].log() + (1 - p[3]).log())
+    torch.testing.assert_close(wrong_about((kinds, place), labels), (kind + number) / 4, atol=1e-6, rtol=1e-6)
+    assert wrong_about((kinds,), torch.full((4, 1), -1)) == 0
 
 
 LEVELS = torch.arange(256, dtype=torch.float64) / 127.5 - 1

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from limner.losses import adversarial
-from limner.losses.penalties import between, gradients, off_centre, slopes, squared_slope
+from limner.losses.penalties import between, gradients, off_centre, orthogonal, path_lengths, slopes, squared_slope
 
 
 def made(*shape, seed=0, dtype=torch.float64):
@@ -78,6 +78,40 @@ def test_slopes_are_exact_under_autocast():
         under = off_centre(slopes(critic, x))
     assert torch.equal(under, exact)
     assert all(torch.equal(a, b) for a, b in zip(differentiated(under), differentiated(exact), strict=True))
+
+
+def test_path_lengths_of_a_linear_painter():
+    """G(z) = A z: every path is |A' y| long, y / sqrt(pixels) being the noise."""
+    a, z, y = made(2 * 3 * 5, 7), made(4, 7, seed=1).requires_grad_(), made(4, 2, 3, 5, seed=2)
+    lengths = path_lengths((z @ a.T).view(4, 2, 3, 5), z, y)
+    torch.testing.assert_close(lengths, (y.flatten(1) @ a).norm(dim=1) / 15**0.5)
+
+
+def test_path_lengths_of_styles_are_means_over_layers():
+    a, w, y = made(3, 12, 7), made(4, 3, 7, seed=1).requires_grad_(), made(4, 1, 3, 4, seed=2)
+    pictures = torch.einsum("lpd,bld->bp", a, w).view(4, 1, 3, 4)
+    each = torch.einsum("lpd,bp->bld", a, y.flatten(1)) / 12**0.5
+    torch.testing.assert_close(path_lengths(pictures, w, y), each.square().sum(2).mean(1).sqrt())
+
+
+def test_path_lengths_can_be_differentiated():
+    a, z, y = made(12, 5).requires_grad_(), made(3, 5, seed=1), made(3, 1, 3, 4, seed=2)
+
+    def penalty(a):
+        at = z.clone().requires_grad_()
+        return (path_lengths((at @ a.T).tanh().view(3, 1, 3, 4), at, y) - 1.3).square().mean()
+
+    assert torch.autograd.gradcheck(penalty, (a,))
+
+
+def test_orthogonal_weights_cost_nothing_whatever_their_size():
+    rows = torch.linalg.qr(made(6, 4)).Q.T  # four rows at right angles
+    assert orthogonal([3 * rows, rows.view(4, 1, 2, 3)]) < 1e-20
+    w = made(5, 2, 3, 3).requires_grad_()
+    products = w.flatten(1) @ w.flatten(1).T
+    wanted = sum(products[i, j] ** 2 for i in range(5) for j in range(5) if i != j)
+    torch.testing.assert_close(orthogonal([w]), wanted)
+    assert torch.autograd.gradcheck(lambda w: orthogonal([w]), (w,))
 
 
 def test_points_between():

@@ -7,7 +7,7 @@ say what the numbers are: only some losses make its logits into probabilities.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,9 +15,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from limner.labels import FINE
+
 Opinion = Callable[[Tensor, Tensor], dict[str, Tensor]]
 
-Name = Literal["minimax", "non-saturating", "least-squares", "hinge", "wasserstein", "relativistic"]
+Name = Literal[
+    "minimax", "non-saturating", "least-squares", "hinge", "wasserstein", "clamped-wasserstein", "relativistic"
+]
 
 
 def beliefs(real: Tensor, fake: Tensor) -> dict[str, Tensor]:
@@ -51,6 +55,8 @@ class Adversarial:
         pairs: whether G's loss looks at the real logits.
         opinion: (real logits, fake logits) to what is recorded of them.
         unbounded: whether D can gain without end by growing steeper.
+        middle: the logit half-way between what D is to say of real and of fake pictures; None where there is none.
+        warning: what to know before choosing it.
     """
 
     discriminator: Callable[[Tensor, Tensor, float], Tensor]
@@ -59,6 +65,8 @@ class Adversarial:
     pairs: bool = False
     opinion: Opinion = beliefs
     unbounded: bool = False
+    middle: float | None = 0.0
+    warning: str = ""
 
 
 def cross_entropy(real: Tensor, fake: Tensor, smoothing: float = 0.0) -> Tensor:
@@ -102,6 +110,24 @@ def linear_generator(fake: Tensor, real: Tensor) -> Tensor:
     return -fake.mean()
 
 
+def wrong_about(told: Sequence[Tensor], labels: Tensor) -> Tensor:
+    """-E log P(label | picture), summed over attributes: minus L_C of Odena et al. 2017, eq. 3.
+
+    Args:
+        told: logits (B, V) of each attribute's values; (B, 1) of a number's place in its range, which is taken for a
+            probability. labels: (B, A); unknown ones, -1, count nothing.
+    """
+    wrong = []
+    for logits, asked in zip(told, labels.unbind(1), strict=True):
+        if logits.shape[1] == 1:
+            place, known = asked.clamp_min(0).to(torch.float32)[:, None] / FINE, (asked >= 0)[:, None]
+            each = F.binary_cross_entropy_with_logits(_wide(logits), place.to(_wide(logits)), reduction="none")
+            wrong.append(each.where(known, 0.0).sum())
+        else:
+            wrong.append(F.cross_entropy(_wide(logits), asked, ignore_index=-1, reduction="sum"))
+    return torch.stack(wrong).sum() / len(labels)
+
+
 def relativistic(real: Tensor, fake: Tensor, smoothing: float = 0.0) -> Tensor:
     """E softplus(-(D(x) - D(G(z)))) over pairs, Jolicoeur-Martineau 2019; Huang et al. 2024 (R3GAN), eq. 2."""
     return F.softplus(fake - real).mean()
@@ -112,11 +138,17 @@ def relativistic_generator(fake: Tensor, real: Tensor) -> Tensor:
     return F.softplus(real - fake).mean()
 
 
+CLAMPED = (
+    "loss=clamped-wasserstein is what tutorials print as the Wasserstein loss, max(0, 1 - D(x)) + max(0, 1 + D(G(z))): "
+    "it is the hinge loss, and measures no distance; for that take loss=wasserstein with gp=10"
+)
+
 LOSSES: dict[str, Adversarial] = {
     "minimax": Adversarial(cross_entropy, minimax_generator, smooths=True),
     "non-saturating": Adversarial(cross_entropy, non_saturating_generator, smooths=True),
-    "least-squares": Adversarial(least_squares, least_squares_generator, smooths=True),
+    "least-squares": Adversarial(least_squares, least_squares_generator, smooths=True, middle=0.5),
     "hinge": Adversarial(hinge, linear_generator),
-    "wasserstein": Adversarial(wasserstein, linear_generator, opinion=distance, unbounded=True),
-    "relativistic": Adversarial(relativistic, relativistic_generator, pairs=True, opinion=pairs_won),
+    "wasserstein": Adversarial(wasserstein, linear_generator, opinion=distance, unbounded=True, middle=None),
+    "clamped-wasserstein": Adversarial(hinge, linear_generator, warning=CLAMPED),
+    "relativistic": Adversarial(relativistic, relativistic_generator, pairs=True, opinion=pairs_won, middle=None),
 }

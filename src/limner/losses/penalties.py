@@ -1,4 +1,4 @@
-"""What a discriminator is asked of its slope: penalties of a critic and of pictures, to be differentiated again.
+"""What networks are held to: slopes of a critic at pictures, of pictures along latents, weights at right angles.
 
 A critic is a function from pictures (B, C, H, W) to logits (B,), each a function of its own picture alone. Slopes are
 taken in float32 or wider, also under autocast: a derivative of a derivative has no digits to spare.
@@ -6,7 +6,7 @@ taken in float32 or wider, also under autocast: a derivative of a derivative has
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor
@@ -35,6 +35,31 @@ def off_centre(slopes: Tensor, centre: float = 1.0) -> Tensor:
 def squared_slope(critic: Critic, pictures: Tensor) -> Tensor:
     """E slope^2: R1 at real pictures, R2 at painted ones, without gamma / 2 (Mescheder et al. 2018, eq. 9 and 10)."""
     return gradients(critic, pictures).square().flatten(1).sum(1).mean()
+
+
+def path_lengths(pictures: Tensor, at: Tensor, noise: Tensor) -> Tensor:
+    """|J' y| (B,), J the Jacobian of pictures (B, C, H, W) by what they were painted from (Karras et al. 2020, eq. 4).
+
+    Args:
+        at: (B, D), or (B, L, D) for one style a layer, whose mean over layers is taken; in the graph of `pictures`.
+        noise: standard normal y (B, C, H, W), divided here by the root of the number of pixels, so that lengths mean
+            the same at any size.
+    """
+    scaled = noise / (pictures.shape[-1] * pictures.shape[-2]) ** 0.5
+    (found,) = torch.autograd.grad((pictures * scaled).sum(), at, create_graph=True)
+    return (found.square().sum(-1).flatten(1).mean(1) if found.dim() > 2 else found.square().sum(1)).sqrt()
+
+
+def orthogonal(weights: Iterable[Tensor]) -> Tensor:
+    """Sum of |W W' * (1 - I)|^2 over weights, rows being filters: all at right angles (Brock et al. 2019, eq. 3)."""
+    total = torch.zeros(())
+    for weight in weights:
+        rows = weight.flatten(1)
+        # In bfloat16 the small products that are left would be rounding alone.
+        with torch.autocast(weight.device.type, enabled=False):
+            products = (rows @ rows.T).square()
+            total = total.to(weight) + products.sum() - products.diagonal().sum()
+    return total
 
 
 def between(real: Tensor, painted: Tensor, share: Tensor) -> Tensor:

@@ -3,6 +3,10 @@
 Zhao et al. 2020, "Differentiable augmentation for data-efficient GAN training", arXiv 2006.10738: real and painted
 pictures are both shown changed, and the gradient goes through the change to the generator. All numbers are each
 picture's own draws.
+
+What the generator learns to paint is unchanged pictures only if changed ones could be told from them: a random change
+must not map two sets of pictures onto one (Karras et al. 2020, 2006.06676, section 2.1). A quarter turn by chance does,
+unless it is left out often enough: `ERASING` are such changes, and need a probability below 1.
 """
 
 from __future__ import annotations
@@ -55,16 +59,38 @@ def cutout(x: Tensor, draws: Draws) -> Tensor:
     return x.masked_fill(hole, 0.0)
 
 
-Change = Literal["colour", "translation", "cutout"]
+def mirror(x: Tensor, draws: Draws) -> Tensor:
+    """Left and right exchanged in half of the pictures."""
+    swapped = draws.uniform("mirror", 1, 1, 1) < 0.5
+    return torch.where(swapped, x.flip(3), x)
+
+
+def turn(x: Tensor, draws: Draws) -> Tensor:
+    """Turned by 0, 1, 2 or 3 quarters; upside down or not where height and width differ."""
+    square = x.shape[-1] == x.shape[-2]
+    quarters = (0, 1, 2, 3) if square else (0, 2)
+    turned = torch.stack([x.rot90(k, (2, 3)) for k in quarters])  # (4, B, C, H, W)
+    chosen = draws.integers("turn", len(quarters))
+    return turned[chosen, torch.arange(len(x), device=x.device)]
+
+
+Change = Literal["colour", "translation", "cutout", "mirror", "turn"]
 CHANGES: dict[Change, Callable[[Tensor, Draws], Tensor]] = {
     "colour": colour,
     "translation": translation,
     "cutout": cutout,
+    "mirror": mirror,
+    "turn": turn,
 }
+ERASING: tuple[Change, ...] = ("mirror", "turn")
+"""Changes after which nobody can say what was there before, where each picture is changed."""
 
 
-def augment(x: Tensor, draws: Draws, changes: Sequence[Change]) -> Tensor:
-    """Pictures (B, C, H, W) after the named `CHANGES`, one after the other."""
+def augment(x: Tensor, draws: Draws, changes: Sequence[Change], probability: float | Tensor = 1.0) -> Tensor:
+    """Pictures (B, C, H, W) after the named `CHANGES`, one after the other, each with this probability."""
     for name in changes:
-        x = CHANGES[name](x, draws)
+        changed = CHANGES[name](x, draws)
+        if isinstance(probability, Tensor) or probability < 1:
+            changed = torch.where(draws.uniform(f"whether {name}", 1, 1, 1) < probability, changed, x)
+        x = changed
     return x

@@ -76,6 +76,8 @@ def train(
         watching.append(line)
     if score is not None and len(pack.validation):
         watching.append(Scores(score, metrics, say))
+    for remark in model.remarks():
+        say(remark)
     trainer = Trainer(config, model, pack, folder, [*watching, *observers], processes, say)
     if not processes.tell(lambda: bool(trainer.plan.entries) and _finished(folder)):
         _run(trainer)
