@@ -46,6 +46,8 @@ def _pictures(rows: Sequence[Row]) -> list[str]:
     done = [(msgspec.convert(found["row"], Row), found) for found in results]  # the row as it was run
     finished = [(row, found) for row, found in done if "failed" not in found]
     parts = []
+    tables = _ablations([(row, found) for row, found in finished if row.ablation])
+    finished = [(row, found) for row, found in finished if not row.ablation]
     if finished:
         counts = sorted({found["measured"]["n"] for _, found in finished})
         said = "as many samples as given under n" if len(counts) > 1 else f"{counts[0]:,} samples"
@@ -54,9 +56,32 @@ def _pictures(rows: Sequence[Row]) -> list[str]:
             [_measured(row, found) for row, found in finished],
         )
         parts += [PICTURES.format(n=said), table, *_details(finished)]
+    parts += tables
     if failed := [(row, found) for row, found in done if "failed" in found]:
         parts += ["### Failed", "\n".join(f"- `{row.name}`: {found['failed']}" for row, found in failed)]
     return parts
+
+
+def _ablations(finished: Sequence[tuple[Row, dict[str, Any]]]) -> list[str]:
+    """A table for each group, its rows in the order of the file: the same minutes, one thing changed."""
+    groups: dict[str, list[tuple[Row, dict[str, Any]]]] = {}
+    for row, found in finished:
+        groups.setdefault(str(row.ablation), []).append((row, found))
+    parts = ["## What pays", "The same minutes, one thing changed; first rows of one change tell how far seeds differ."]
+    for name, members in groups.items():
+        cells = [_changed(row, found) for row, found in members]
+        head = "change | row | seed | FD | floor | held-out loss | precision | recall | trained/s | parameters | commit"
+        parts += [f"### {name}", _table(head, cells), *_details(members)]
+    return parts if groups else []
+
+
+def _changed(row: Row, found: dict[str, Any]) -> list[str]:
+    m = found["measured"]
+    losses = ", ".join(f"{value:.4f}" for key, value in found.get("held_out", {}).items() if not key.startswith("_"))
+    quality = [f"**{m['fd']['value']:.2f}**", f"{m['fd']['floor']:.2f}", losses]
+    quality += [f"{m[key]['value']:.3f}" for key in ("precision", "recall")]
+    cost = [f"{found['pictures_per_second']:,.0f}", f"{found['parameters']:,}", found["commit"]]
+    return [str(row.change), row.name, str(row.seed), *quality, *cost]
 
 
 def _measured(row: Row, found: dict[str, Any]) -> list[str]:

@@ -85,8 +85,15 @@ def run_recipe(row: Row) -> dict[str, Any]:
         "pictures_per_second": status["step"] * config["train"]["batch"] / status["seconds"],
         "painted_per_second": painted["n"] / painted["seconds"],
         "weights": status.get("weights"),
+        "held_out": held_out_losses(row),
         "measured": {key: value for key, value in measured.items() if key != "nearest"},
     }
+
+
+def held_out_losses(row: Row) -> dict[str, float]:
+    """The last losses of the averaged weights on held-out pictures; they tell recipes apart before pictures do."""
+    lines = (row.run / "metrics.jsonl").read_text().splitlines()
+    return next((said["held_out"] for said in map(json.loads, reversed(lines)) if "held_out" in said), {})
 
 
 def limn(arguments: list[str], answer: bool = False) -> str:

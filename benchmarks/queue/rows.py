@@ -27,6 +27,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     peer: str | None = None
     budget: str
     kind: Literal["screen", "final"]
+    ablation: str | None = None
+    change: str | None = None
     seed: int = 0
     size: int | None = None
     n: int | None = None
@@ -41,6 +43,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
             raise ValueError(
                 f"{self.name} names the peer {self.peer!r}, but there is no benchmarks/peers/{self.peer}.py"
             )
+        if (self.ablation is None) != (self.change is None):
+            raise ValueError(f"{self.name} belongs to an ablation and has no change, or the other way round")
         if self.peer and (self.set or self.train):
             raise ValueError(f"{self.name} is of a peer: set and train are for recipes")
 

@@ -55,9 +55,15 @@ def test_average_off_is_the_live_weights() -> None:
 def test_orthogonalised_is_near_the_polar_factor(shape: tuple[int, int]) -> None:
     matrix = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     u, _, vt = torch.linalg.svd(matrix, full_matrices=False)
-    found = orthogonalised(matrix)
+    found, *_ = orthogonalised(torch.stack([matrix, -3 * matrix]))
     assert torch.nn.functional.cosine_similarity(found.flatten(), (u @ vt).flatten(), dim=0) > 0.95
     assert torch.linalg.svdvals(found).min() > 0.5 and torch.linalg.svdvals(found).max() < 1.3
+
+
+def test_matrices_are_orthogonalised_each_by_itself() -> None:
+    matrices = torch.randn(3, 8, 30, generator=torch.Generator().manual_seed(0))
+    alone = torch.cat([orthogonalised(one[None]) for one in matrices])
+    assert torch.allclose(orthogonalised(matrices), alone, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["sgd", "momentum", "rmsprop", "adam", "adamw", "muon"])

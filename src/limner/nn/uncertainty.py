@@ -8,7 +8,7 @@ from limner.nn.embed import sinusoid
 
 
 class Uncertainty(nn.Module):
-    """u(t), the logarithm of the error to be expected at time t, at first 0 (Karras et al. 2024, 2312.02696, eq. 21)."""
+    """u(t), the logarithm of the error to be expected at time t, at first 0 (Karras et al. 2024, 2312.02696, (21))."""
 
     def __init__(self, frequencies: int = 64) -> None:
         super().__init__()

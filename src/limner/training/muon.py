@@ -11,33 +11,33 @@ from torch import Tensor, nn
 _NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # the quintic of the source: steep at zero, within [0.7, 1.2] at one
 
 
-def orthogonalised(matrix: Tensor, steps: int = 5, dtype: torch.dtype | None = None) -> Tensor:
-    """About U V^T of a matrix (rows, columns) with singular value decomposition U S V^T, by Newton-Schulz steps.
+def orthogonalised(matrices: Tensor, steps: int = 5, dtype: torch.dtype | None = None) -> Tensor:
+    """About U V^T of each of the matrices (n, rows, columns) with singular value decomposition U S V^T.
 
-    `dtype` is that of the steps where they bear rough arithmetic.
+    By Newton-Schulz steps; `dtype` is that of the steps where they bear rough arithmetic.
     """
     a, b, c = _NEWTON_SCHULZ
-    x = matrix / (matrix.norm() + 1e-7)
-    if transposed := x.shape[0] > x.shape[1]:
-        x = x.T
-    if x.shape[1] >= 3 * x.shape[0]:
+    x = matrices / (torch.linalg.matrix_norm(matrices, keepdim=True) + 1e-7)
+    if transposed := x.shape[1] > x.shape[2]:
+        x = x.mT
+    if x.shape[2] >= 3 * x.shape[1]:
         x = _by_gram(x, steps)
     else:
         x = x.to(dtype or x.dtype)
         for _ in range(steps):
-            gram = x @ x.T
-            x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
-    return (x.T if transposed else x).to(matrix.dtype)
+            gram = x @ x.mT
+            x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return (x.mT if transposed else x).to(matrices.dtype)
 
 
 def _by_gram(x: Tensor, steps: int) -> Tensor:
     """The same steps taken on x x^T, so that x itself is touched twice only: cheaper for wide matrices."""
     a, b, c = _NEWTON_SCHULZ
-    gram = x @ x.T
-    unit = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
-    product = unit
+    gram = x @ x.mT
+    unit = torch.eye(gram.shape[1], dtype=gram.dtype, device=gram.device)
+    product = unit.expand_as(gram)
     for _ in range(steps):
-        factor = torch.addmm(gram, gram, gram, beta=b, alpha=c).add_(unit, alpha=a)
+        factor = torch.baddbmm(gram, gram, gram, beta=b, alpha=c).add_(unit, alpha=a)
         product = factor @ product
         gram = factor @ gram @ factor
     return product @ x
@@ -88,10 +88,13 @@ class Muon(torch.optim.Optimizer):
         momenta = [self.state[p]["momentum"] for p in parameters]
         torch._foreach_lerp_(momenta, gradients, 1.0 - group["momentum"])
         nesterov = torch._foreach_lerp(gradients, momenta, group["momentum"])
+        alike: dict[torch.Size, list[tuple[Tensor, Tensor]]] = {}
         for p, one in zip(parameters, nesterov, strict=True):
-            rows = _rows(p)
-            scale = 0.2 * max(rows.shape) ** 0.5
-            rows.add_(orthogonalised(_rows(one), dtype=self.dtype), alpha=-group["lr"] * scale)
+            alike.setdefault(_rows(p).shape, []).append((_rows(p), _rows(one)))
+        for shape, pairs in alike.items():  # together, since each alone is too little work for several threads
+            weights, directions = zip(*pairs, strict=True)
+            updates = orthogonalised(torch.stack(directions), dtype=self.dtype).unbind()
+            torch._foreach_add_(weights, updates, alpha=-group["lr"] * 0.2 * max(shape) ** 0.5)
 
     def _vectors(self, parameters: list[nn.Parameter], group: dict[str, Any]) -> None:
         for p in parameters:
