@@ -12,6 +12,7 @@ import tiny
 from limner.api import Attribute, Generator, Spec
 from limner.config import Options
 from limner.errors import UserError
+from limner.pictures import Pictures
 from limner.tasks.sample import Request, Sampler, labels_of
 
 SPEC = Spec(
@@ -115,6 +116,52 @@ def test_a_class_named_by_a_number_wins_over_its_place():
 def test_wrong_labels(asked, said):
     with pytest.raises(UserError, match=said):
         labels_of(SPEC, asked, 4)
+
+
+FACES = Spec(
+    channels=1,
+    height=6,
+    width=10,
+    attributes=(Attribute("hair", ("red", "black")), Attribute("age", range=(20.0, 60.0))),
+)
+AGE = Spec(channels=1, height=6, width=10, attributes=FACES.attributes[1:])
+
+
+@pytest.mark.parametrize(
+    ("spec", "asked", "rows"),
+    [
+        (FACES, "age=30", [[-1, 2500]]),
+        (FACES, "hair=black, age=60", [[1, 10000]]),
+        (FACES, {"hair": "red", "age": 20}, [[0, 0]]),
+        (FACES, [{"age": 37.5}, "black"], [[-1, 4375], [1, -1]]),
+        (AGE, "40", [[5000]]),
+        (AGE, 50, [[7500]]),
+        (AGE, "all", [[0], [1429], [2857], [4286], [5714], [7143], [8571], [10000]]),
+    ],
+)
+def test_numbers_are_asked_for(spec, asked, rows):
+    assert labels_of(spec, asked, len(rows)).tolist() == rows
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("age=61", "age 61 was never seen: ask for 20 to 60"),
+        ("age=nan", "age nan was never seen"),
+        ("age=old", "age 'old' is no number"),
+        ({"ago": 30}, "did you mean 'age'"),
+    ],
+)
+def test_wrong_numbers(asked, said):
+    with pytest.raises(UserError, match=said):
+        labels_of(FACES, asked, 1)
+
+
+def test_numbers_are_told():
+    made = Pictures(
+        np.zeros((2, 6, 10, 1), np.uint8), [0, 1], np.array([[1, 4375], [-1, -1]]), [a.names for a in FACES.attributes]
+    )
+    assert made.label(0) == "black, age=37.5" and made.label(1) is None
 
 
 def test_labels_change_the_picture_and_are_told(model):

@@ -88,7 +88,7 @@ class Pictures:
         pixels: (N, H, W, C) uint8.
         indices: (N,) each picture's number under its seed.
         labels: (N, A) int64, one column an attribute, -1 for "anything"; None where none were asked for.
-        names: for each attribute, the names of its values.
+        names: for each attribute, what its labels are called.
         about: what all of them share: seed, recipe, run, weights, options.
         columns: how many a row of the grid should have; None makes it square.
     """

@@ -137,6 +137,13 @@ class OneTrick(Sound):
         yield self.pictures(torch.zeros(draws.size, 4), condition.labels)
 
 
+class Numb(Sound):
+    numbers = True
+
+    def pictures(self, z: Tensor, labels: Tensor | None) -> Tensor:
+        return super().pictures(z, None if labels is None else torch.zeros_like(labels))
+
+
 class Deaf(Sound):
     def pictures(self, z: Tensor, labels: Tensor | None) -> Tensor:
         return super().pictures(z, None)

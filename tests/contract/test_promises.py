@@ -19,6 +19,7 @@ BROKEN = [
     ("round_trip", "Moody", "two builds"),
     ("learns", "Lazy", "untrained"),
     ("is_able", "Deaf", "same pictures"),
+    ("heeds_numbers", "Numb", "another number gives the same pictures"),
 ]
 
 

@@ -16,6 +16,7 @@ from limner.config import Config, override
 from limner.data.pixels import to_uint8
 from limner.errors import UserError
 from limner.families import build, typing
+from limner.labels import FINE
 from limner.recipes import configure
 from limner.runs import RunFolder
 from limner.samplers.pictures import generate
@@ -25,6 +26,7 @@ from limner.training.feed import Feed
 from limner.training.loop import Record, Trainer
 
 SHAPE = Attribute("shape", ("disc", "bar"))
+ANGLE = Attribute("angle", range=(0.0, 315.0))
 COUNT = 8
 
 
@@ -53,7 +55,9 @@ class Drawn:
         return self.pixels[np.asarray(indices)]
 
     def labels(self, indices: Any, column: str | None = None) -> np.ndarray | None:
-        """Discs and bars in turn, the same for any column."""
+        """Discs and bars in turn, or how far the light has turned: even steps over a number's range."""
+        if column == ANGLE.name:
+            return np.asarray(indices, np.int64) * FINE // (COUNT - 1)
         return np.asarray(indices, np.int64) % 2 if self.attributes else None
 
 

@@ -13,6 +13,7 @@ import torch
 
 from limner.api import Condition, Conditions, Critiques, Encodes, Scores, Spec
 from limner.check.bench import (
+    ANGLE,
     COUNT,
     SHAPE,
     Broken,
@@ -32,6 +33,7 @@ from limner.draws import PictureDraws, TurnDraws, layers_draw_from
 from limner.errors import UserError
 from limner.evaluation import load
 from limner.families import build, typing
+from limner.labels import FINE
 
 SIZES = ((8, 8, 1), (28, 28, 1), (33, 20, 3), (32, 32, 4))
 META_SIZES = ((256, 256, 3), (300, 512, 3), (1024, 1024, 3))
@@ -199,9 +201,44 @@ def is_able(subject: Subject) -> None:
             require(scores.shape == (COUNT,) and bool(torch.isfinite(scores).all()), f"the critic says {scores}")
 
 
+def heeds_numbers(subject: Subject) -> None:
+    """Asked for by a number it paints by that number, alone and beside classes, or it refuses numbers in one line."""
+    for attributes in ((ANGLE,), (SHAPE, ANGLE)):
+        config, place = subject.config(subject.spec(3, *attributes)), len(attributes) - 1
+        try:
+            model = build(config)
+        except UserError as refusal:
+            one_line(refusal)
+            continue
+        for losses in steps(model, config, 4):
+            require(all(map(math.isfinite, losses.values())), f"with a number among the labels losses are {losses}")
+        if not isinstance(model, Conditions) or not model.spec.attributes:
+            continue
+        labels = np.full((6, len(attributes)), -1)
+        several = []
+        for number in (0, FINE):
+            labels[:, place] = number
+            several.append(painted(model, range(6), labels=labels, batch=6))
+        require(not np.array_equal(*several), "another number gives the same pictures")
+        gap = np.abs(several[1].astype(int) - painted(model, range(6), labels=labels, batch=1))
+        require(float((gap > 1).mean()) <= 1e-3, f"asked for a number, batches of 6 and 1 differ by {gap.max()}/255")
+
+
 PROMISES: dict[str, Callable[[Subject], None]] = {
     promise.__name__: promise
-    for promise in (builds, builds_large, round_trip, refuses, stays_finite, is_able, any_batch, saves, resumes, learns)
+    for promise in (
+        builds,
+        builds_large,
+        round_trip,
+        refuses,
+        stays_finite,
+        is_able,
+        heeds_numbers,
+        any_batch,
+        saves,
+        resumes,
+        learns,
+    )
 }
 
 

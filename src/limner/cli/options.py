@@ -82,12 +82,13 @@ def data_options(held: Callable[..., Any]) -> Callable[..., Any]:
             "--alpha", type=click.Choice(["composite", "keep"]), help="Transparency: onto white, or a channel."
         ),
         click.option(
-            "--labels", metavar="COLUMN", help="Column with the labels; several with commas; none for no labels."
+            "--labels", metavar="COLUMN", help="Column with the labels; a,b:number for several; none for no labels."
         ),
         click.option("--captions", metavar="COLUMN", help="Column with the captions."),
         click.option("--classes", metavar="A,B", help="Only these classes."),
         click.option("--split", metavar="NAME", help="Only this part of the set: train, test, ..."),
         click.option("--limit", type=POSITIVE, metavar="N", help="At most so many pictures."),
+        click.option("--without", metavar="A=X,B=Y", help="A combination of labels that training sees nothing of."),
         click.option(
             "--longtail", type=float, metavar="F", help="Fewer and fewer of each class: the first has F times the last."
         ),

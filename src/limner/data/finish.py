@@ -14,11 +14,12 @@ from limner.data import clips, columns, duplicates, report, split
 from limner.data.balance import long_tail, no_classes
 from limner.data.columns import LabelColumn
 from limner.data.options import DataOptions
-from limner.data.packed import FORMAT, MANIFEST, Manifest, content_id
+from limner.data.packed import FORMAT, MANIFEST, UNSEEN, Manifest, content_id
 from limner.data.part import OK, RECORD, WORK_PIXELS, PartNote, part_files
 from limner.data.plan import Plan
 from limner.data.pool import Progress
 from limner.data.report import Report
+from limner.data.selection import of_combinations
 from limner.data.sources.base import FILE, SPLIT, TEST, VALIDATION, Source
 from limner.data.worker import read_job
 from limner.errors import UserError
@@ -62,19 +63,24 @@ def finish(
     divided = split.divide(kept["digest"], group, parts, films=source.group_column is not None)
     if options.frames is not None:
         divided = _clips(divided, table, source, group, options)
-    labels = {name: LabelColumn(column.codes[good], column.values) for name, column in labels.items()}
-    class_column = columns.class_column(source, options)
+    labels = {name: column.take(good) for name, column in labels.items()}
+    class_column = columns.class_column(labels, source, options)
     table, caption_column = _captioned(table, source, options)
     tail = None
     if options.longtail is not None:
         if class_column is None:
             raise no_classes("--longtail", f"{options.longtail:g}")
         divided, tail = _long_tailed(divided, labels[class_column], table, options)
+    divided, unseen = _unseen(divided, labels, options)
+    labels = {name: column.scaled(divided.train) for name, column in labels.items()}
     values = _report(source, plan, kept, labels, class_column, table, caption_column, twice, divided, set_aside)
     values["longtail"], values["stream"] = tail, source.about or None
+    values["without"] = _without(unseen, labels, divided, options)
     values["films"] = _films(table, source, divided, options)
     if not plan.preview:
         values["pack"], values["bytes"] = str(final), len(rows) * plan.row_bytes
+        if options.without is not None:
+            np.save(staging / UNSEEN, unseen)
         _write(staging, values, plan, good, labels, table, divided, class_column, caption_column, key, work, options)
     return Report(values)
 
@@ -149,6 +155,33 @@ def _long_tailed(
     return divided._replace(train=train[stays]), tail
 
 
+def _unseen(
+    divided: split.Split, labels: dict[str, LabelColumn], options: DataOptions
+) -> tuple[split.Split, np.ndarray]:
+    """The division without the combinations that training is to see nothing of, and which pictures it lost so.
+
+    They leave the validation slice as well, which weights are chosen by.
+    """
+    if options.without is None:
+        return divided, np.empty(0, np.int64)
+    mask = of_combinations(labels, options)
+    train, validation = (part[~mask[part]] for part in (divided.train, divided.validation))
+    if not len(train):
+        raise UserError(f"without {options.without!r} no picture is left to train on: ask for less")
+    both = np.concatenate([part[mask[part]] for part in (divided.train, divided.validation)])
+    return divided._replace(train=train, validation=validation), np.sort(both)
+
+
+def _without(
+    unseen: np.ndarray, labels: dict[str, LabelColumn], divided: split.Split, options: DataOptions
+) -> dict[str, Any] | None:
+    """What training sees nothing of, and how many held-out pictures show it."""
+    if options.without is None:
+        return None
+    held_out = int(of_combinations(labels, options)[divided.held_out].sum())
+    return {"combinations": list(options.combinations), "pictures": len(unseen), "held_out": held_out}
+
+
 def _captioned(table: pa.Table, source: Source, options: DataOptions) -> tuple[pa.Table, str | None]:
     name = columns.caption_column(source, options)
     if name is not None:
@@ -169,7 +202,8 @@ def _report(
     set_aside: list[tuple[str, str]],
 ) -> dict[str, Any]:
     sizes, more = report.sizes_of(records)
-    counts = {name: _counts(column) for name, column in labels.items()}
+    counts = {name: _counts(column) for name, column in labels.items() if column.range is None}
+    numbers = {name: _spread(column) for name, column in labels.items() if column.range is not None}
     captions = table[caption_column].drop_null() if caption_column else []
     spread = sorted({0, len(captions) // 2, len(captions) - 1}) if len(captions) else []
     notes = [*source.notes, *report.flag_notes(records)]
@@ -185,6 +219,7 @@ def _report(
         "class_column": class_column,
         "classes": counts.get(class_column, {}) if class_column else {},
         "attributes": counts,
+        "numbers": numbers,
         "columns": [name for name in table.column_names if name not in (FILE, SPLIT)],
         "caption_column": caption_column,
         "captions": len(captions),
@@ -204,6 +239,14 @@ def _report(
 def _counts(column: LabelColumn) -> dict[str, int]:
     counts = np.bincount(column.codes[column.codes >= 0], minlength=len(column.values))
     return {value: int(count) for value, count in zip(column.values, counts, strict=True)}
+
+
+def _spread(column: LabelColumn) -> dict[str, float]:
+    """Of a number: how many pictures have it, its range, and what half of them are below."""
+    assert column.numbers is not None and column.range is not None, "asked of a number alone"
+    known = column.numbers[np.isfinite(column.numbers)]
+    low, high = column.range
+    return {"pictures": len(known), "low": low, "high": high, "median": float(np.median(known)) if len(known) else low}
 
 
 def _write(
@@ -226,6 +269,8 @@ def _write(
     """
     holes = len(good) < len(work)
     names = ["pixels.raw", "table.arrow", "report.json", "train.npy", "validation.npy", "held_out.npy"]
+    if options.without is not None:
+        names.append(UNSEEN)
     if holes:
         names.append("rows.npy")
         np.save(staging / "rows.npy", good)
@@ -256,6 +301,8 @@ def _write(
         labels={name: list(column.values) for name, column in labels.items()},
         files={name: (staging / name).stat().st_size for name in sorted(names)},
         frames=0 if options.frames in (None, 1) else options.frames,
+        ranges={name: column.range for name, column in labels.items() if column.range is not None},
+        chosen=list(options.label_columns),
     )
     pixels = np.memmap(staging / "pixels.raw", plan.dtype, "r", 0, (len(work), *plan.shape))
     manifest.id = content_id(np.asarray(pixels), good if holes else None, staging, manifest)

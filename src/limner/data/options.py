@@ -24,12 +24,15 @@ class DataOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     alpha     composite: on white. keep: a fourth channel where any picture is transparent.
     channels  auto: 1 if every picture is grey, else 3 (4 with alpha=keep and any transparency); or 1, 3, 4.
     depth     8, or 16 to keep 16-bit grey.
-    labels    column(s) to take as labels, comma separated; the first one gives the classes.
+    labels    column(s) to take as labels, comma separated; the first one of classes gives the classes. Numbers that
+              many values differ by are one scale; column:number and column:class say which of the two it is.
     captions  column to take as the caption.
     classes   keep only pictures of these classes.
     split     keep only this named part (train, test, ...); a held-out part is then cut from it.
     limit     at most so many pictures: the number drawn for built-in sets, a seeded choice elsewhere.
     seed      for built-in sets, for `limit` and for `longtail`.
+    without   combinations of label values that training is to see nothing of, such as "hair=red,glasses=yes", several
+              with semicolons; what is held out keeps them, so that what was never seen can be asked for and judged.
     longtail  keep so many training pictures of each class that the first has this many times as many as the last,
               falling exponentially between them; which ones is decided by their names and `seed`.
     frames    take films (video, animated pictures, folders of frames) apart into clips of so many frames; None takes
@@ -54,6 +57,7 @@ class DataOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     split: str | None = None
     limit: int | None = None
     seed: int = 0
+    without: str | None = None
     longtail: float | None = None
     frames: int | None = None
     stride: int | None = None
@@ -118,4 +122,28 @@ class DataOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     @property
     def label_columns(self) -> tuple[str, ...]:
         """The columns named by `labels`, in order."""
-        return tuple(part.strip() for part in (self.labels or "").split(",") if part.strip())
+        return tuple(self.label_kinds)
+
+    @property
+    def label_kinds(self) -> dict[str, Literal["number", "class"] | None]:
+        """What each column named by `labels` was said to be, None where that is to be found out."""
+        found: dict[str, Literal["number", "class"] | None] = {}
+        for part in (self.labels or "").split(","):
+            name, colon, kind = part.strip().rpartition(":")
+            if colon and kind in ("number", "class"):
+                found[name.strip()] = "number" if kind == "number" else "class"
+            elif part.strip():
+                found[part.strip()] = None
+        return found
+
+    @property
+    def combinations(self) -> tuple[dict[str, str], ...]:
+        """What `without` names: of each combination the values by column. Raises UserError for what is none."""
+        found = []
+        for text in (self.without or "").split(";"):
+            if text.strip():
+                pairs = [part.partition("=") for part in text.split(",")]
+                if not all(name.strip() and value.strip() for name, _, value in pairs):
+                    raise UserError(f"impossible combination {text.strip()!r}: write it as hair=red,glasses=yes")
+                found.append({name.strip(): value.strip() for name, _, value in pairs})
+        return tuple(found)

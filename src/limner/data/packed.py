@@ -13,15 +13,18 @@ import pyarrow as pa
 
 from limner.data.sources.base import PACK_MARK
 from limner.errors import UserError
+from limner.labels import Range
 
 FORMAT = 1
 MANIFEST = PACK_MARK.decode()
+UNSEEN = "unseen.npy"
 
 
 class Manifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """What lies in a pack; written last, so that a pack without one is none.
 
-    key: of the source and the options. id: of the contents. files: sizes in bytes, by name. labels: values by column.
+    key: of the source and the options. id: of the contents. files: sizes in bytes, by name. labels: values by column,
+    none for a number, whose ends are in `ranges`. chosen: the columns that were named as labels.
     frames: of a clip, 0 where the set is one of single pictures.
     """
 
@@ -37,6 +40,8 @@ class Manifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     labels: dict[str, list[str]]
     files: dict[str, int]
     frames: int = 0
+    ranges: dict[str, Range] = {}
+    chosen: list[str] = []
 
 
 def is_pack(path: Path) -> bool:
@@ -70,9 +75,10 @@ class Pack:
     """Pictures ready to be trained on.
 
     path: its folder. id: hash of its contents. shape: (C, H, W). depth: 8 or 16 bits. classes: names of the first label
-    column's values. attributes: every label column and its values. report: what the scan found.
+    column's values. attributes: every label column and its values, () for a number. ranges: the ends of each number.
+    report: what the scan found.
     train, validation, held_out: row numbers, int64, ascending, disjoint; scores in training use `validation`, reported
-    scores `held_out`.
+    scores `held_out`. unseen: those that training was to see nothing of because of a combination they have.
     frames: of a clip, 0 for single pictures. A set of clips numbers them by their first picture: `train` and the others
     hold only those, `read` gives them, `clips` all of them.
     """
@@ -91,7 +97,9 @@ class Pack:
         self.train, self.validation, self.held_out = (
             np.asarray(np.load(path / f"{part}.npy", mmap_mode="r")) for part in ("train", "validation", "held_out")
         )
+        self.unseen = np.load(path / UNSEEN) if UNSEEN in manifest.files else np.empty(0, np.int64)
         self.attributes = {name: tuple(values) for name, values in manifest.labels.items()}
+        self.ranges = manifest.ranges
         self.classes = self.attributes[manifest.class_column] if manifest.class_column else ()
         self._codes = {
             name: np.asarray(np.load(path / f"label-{number}.npy", mmap_mode="r"))
@@ -138,7 +146,8 @@ class Pack:
         return self.read(indices[:, None] + np.arange(self.frames))
 
     def labels(self, indices: Any, column: str | None = None) -> np.ndarray | None:
-        """Codes (n,), int64, of the classes or of another label column; -1 where a picture has none.
+        """Codes (n,), int64, of the classes or of another label column; -1 where a picture has none. Of a number they
+        are in fixed point (`limner.labels`).
 
         None where the set has no classes. Raises UserError for a column that is none of `attributes`.
         """
@@ -171,6 +180,8 @@ class Pack:
 def content_id(pixels: np.ndarray, rows: np.ndarray | None, folder: Path, manifest: Manifest) -> str:
     """A hash of pixels, labels, captions' table and division: equal for equal packs, wherever they come from."""
     digest = hashlib.sha256(f"{manifest.shape}{manifest.depth}{manifest.labels}{manifest.class_column}".encode())
+    if manifest.ranges:
+        digest.update(f"numbers {sorted(manifest.ranges.items())}".encode())
     if manifest.frames:
         digest.update(f"clips of {manifest.frames}".encode())
     step = max(1, (1 << 24) // max(1, pixels[0].nbytes))

@@ -21,7 +21,7 @@ from limner.data.part import RECORD, WORK_PIXELS, decodes, process
 from limner.data.plan import Peek, Plan
 from limner.data.pool import BreachFound, Progress, run_parts
 from limner.data.report import Report
-from limner.data.selection import narrowed, select
+from limner.data.selection import narrowed, of_combinations, select
 from limner.data.sources import find, open_reader, prepared
 from limner.data.sources.base import Found, Payload, Source, stamp_of
 from limner.data.worker import Job
@@ -146,6 +146,8 @@ def _wanted(found: Found, options: DataOptions, key: str) -> Wanted:
         )
     labels = label_columns(source, options)
     rows = select(source, labels, options)
+    if options.without is not None:
+        of_combinations(labels, options)  # what can be found wrong before pictures are decoded is
     return Wanted(source, options, rows, narrowed(labels, rows, source, options), key)
 
 

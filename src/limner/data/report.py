@@ -21,8 +21,8 @@ class Report:
     values: dict[str, Any]
 
     def to_dict(self) -> dict[str, Any]:
-        """layout, pictures, sizes, modes, classes, attributes, captions, caption_samples, duplicates, resizing,
-        parts, set_aside, notes, and where the pack lies."""
+        """layout, pictures, sizes, modes, classes, attributes, numbers, captions, caption_samples, duplicates,
+        resizing, parts, set_aside, notes, and where the pack lies."""
         return self.values
 
     def text(self) -> str:
@@ -39,6 +39,9 @@ class Report:
         others = [f"{name} ({len(values)})" for name, values in v["attributes"].items() if name != v["class_column"]]
         if others:
             row("attributes", ", ".join(others) + "  (choose by --labels)")
+        for name, spread in v.get("numbers", {}).items():
+            ends = f"{spread['low']:g} to {spread['high']:g}, half below {spread['median']:.4g}"
+            row("number", f"{name}: {ends} ({spread['pictures']:,} pictures)")
         share = f" of {v['pictures']:,} ({v['captions'] / v['pictures']:.0%})" if v["captions"] else ""
         row("captions", f"{v['captions']:,}{share}" if v["captions"] else "none")
         lines.extend(f"    {sample!r}" for sample in v["caption_samples"])
@@ -47,6 +50,9 @@ class Report:
         if tail := v.get("longtail"):
             kept = ", ".join(f"{name} ({count:,})" for name, count in tail["classes"].items())
             row("long tail", f"{sum(tail['classes'].values()):,} of {tail['of']:,} to train on: {kept}")
+        if unseen := v.get("without"):
+            said = "; ".join(", ".join(f"{k}={x}" for k, x in one.items()) for one in unseen["combinations"])
+            row("without", f"{said}: {unseen['pictures']:,} kept from training, {unseen['held_out']:,} held out")
         if (films := v.get("films")) and films["frames"]:
             every = films["stride"] or films["frames"]
             row("clips", f"{films['clips']:,} of {films['frames']} frames, one every {every} (parts count clips)")

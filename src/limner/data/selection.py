@@ -41,7 +41,7 @@ def _of_split(source: Source, name: str) -> np.ndarray:
 
 
 def _of_classes(source: Source, labels: dict[str, LabelColumn], options: DataOptions) -> np.ndarray:
-    column = class_column(source, options)
+    column = class_column(labels, source, options)
     if column is None:
         raise UserError(f"{source.name!r} has no classes: name a column by --labels ({', '.join(labels) or 'none'})")
     values = labels[column].values
@@ -52,13 +52,35 @@ def _of_classes(source: Source, labels: dict[str, LabelColumn], options: DataOpt
     return np.isin(labels[column].codes, keep)
 
 
+def of_combinations(labels: dict[str, LabelColumn], options: DataOptions) -> np.ndarray:
+    """Which pictures (n,) have one of the combinations that `options.without` names.
+
+    Raises UserError for a column or value that is not there, and for a combination that no picture has.
+    """
+    found = np.zeros(len(next(iter(labels.values())).codes) if labels else 0, dtype=bool)
+    for combination in options.combinations:
+        mask = np.ones(len(found), dtype=bool)
+        for name, value in combination.items():
+            if name not in labels:
+                raise unknown("label column", name, labels)
+            if labels[name].numbers is not None:
+                raise UserError(f"--without {name}={value}: {name} is a number, and only classes can be left out")
+            if value not in labels[name].values:
+                raise unknown(name, value, labels[name].values)
+            mask &= labels[name].codes == labels[name].values.index(value)
+        if not mask.any():
+            raise UserError(f"no picture has the combination {options.without!r}: leave --without out, or ask for less")
+        found |= mask
+    return found
+
+
 def narrowed(
     labels: dict[str, LabelColumn], rows: np.ndarray, source: Source, options: DataOptions
 ) -> dict[str, LabelColumn]:
     """Label columns of the chosen rows. Chosen classes are numbered anew from 0; every other code stays."""
-    result = {name: LabelColumn(column.codes[rows], column.values) for name, column in labels.items()}
+    result = {name: column.take(rows) for name, column in labels.items()}
     if options.classes is not None:
-        name = class_column(source, options) or ""
+        name = class_column(labels, source, options) or ""
         values = labels[name].values
         kept = tuple(value for value in values if value in options.classes)
         new = np.full(len(values) + 1, -1, dtype=np.int32)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from limner.data.balance import Balanced, no_classes, score
+from limner.data.columns import codes_of
 from limner.data.drawing import Drawn
 from limner.data.options import DataOptions
 from limner.data.packed import Pack
@@ -45,7 +47,13 @@ class Stream(Pack):
         )
         self.ledger = Ledger(self.manifest.key, shards)
         names = label_names(shards)
-        self._codes_of = {name: _codes(values, names.get(name)) for name, values in self.attributes.items()}
+        self._codes_of = {
+            name: _codes(values, names.get(name)) for name, values in self.attributes.items() if name not in self.ranges
+        }
+        self._without = [
+            [(list(self.attributes).index(name), self.attributes[name].index(value)) for name, value in one.items()]
+            for one in options.combinations
+        ]
         tail = self.report.get("longtail")
         self._cuts: Sequence[float] | None = tail["cuts"] if tail else None
         self._windows: Windows | None = None
@@ -70,16 +78,24 @@ class Stream(Pack):
         """The codes of every label column, or None for a picture that is not trained on."""
         if is_held(sample.key):
             return None
-        codes = [known.get(_text(sample.fields.get(name)), -1) for name, known in self._codes_of.items()]
+        codes = [self._code(name, sample.fields.get(name)) for name in self.attributes]
+        if any(all(codes[place] == code for place, code in one) for one in self._without):
+            return None
         column = self.manifest.class_column
         if column is None:
             return codes
-        code = codes[list(self._codes_of).index(column)]
+        code = codes[list(self.attributes).index(column)]
         if self.options.classes is not None and code < 0:
             return None
         if self._cuts is not None and (code < 0 or self._score(sample.name) >= self._cuts[code]):
             return None
         return codes
+
+    def _code(self, name: str, value: Any) -> int:
+        if name in self.ranges:
+            number = float(value) if isinstance(value, int | float) else math.nan
+            return int(codes_of(np.array([number]), self.ranges[name])[0])
+        return self._codes_of[name].get(_text(value), -1)
 
     def _score(self, name: str) -> float:
         return score(name, "long tail", self.options.seed)

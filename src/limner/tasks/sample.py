@@ -26,6 +26,9 @@ from limner.samplers.pictures import Painter, orders
 Progress = Callable[[int, int], None]
 """Called with (pictures done, pictures asked for)."""
 
+Named = dict[str, str | int | float]
+"""Values of attributes by the attributes' names."""
+
 _SHEET = 400
 _VALUES = 64 * 64 * 64
 
@@ -35,8 +38,9 @@ class Request(Options):
 
     n           how many pictures.
     seed        which ones: the same seed gives the same pictures.
-    label       None leaves it to the model; a class by name or number; "attribute=value,..."; "all" for the classes in
-                turn; or a list of those, one a picture, begun again when it ends.
+    label       None leaves it to the model; a class by name or number; "attribute=value,..." or the same as a mapping,
+                where an attribute may be a number ("age=37.5"); "all" for the classes (or a number's range) in turn; or
+                a list of those, one a picture, begun again when it ends.
     options     the model's own sampling options by name, such as steps or guidance; None is the model's default.
     chunk       where not 0, pictures are equal to the bit for any batch and any n, otherwise to 1/255.
     precision   of the network's arithmetic.
@@ -45,7 +49,7 @@ class Request(Options):
 
     n: Positive = 16
     seed: Count = 0
-    label: str | int | list[str | int] | None = None
+    label: str | int | Named | list[str | int | Named] | None = None
     options: dict[str, Any] = {}
     chunk: Count = 0
     precision: Literal["float32", "bfloat16", "float64"] = "float32"
@@ -204,7 +208,7 @@ class Sampler:
     def _pictures(self, pixels: np.ndarray, indices: list[int], labels: np.ndarray | None) -> Pictures:
         spec = self.model.spec
         columns = len(spec.classes) if self.request.label == "all" and 4 <= len(spec.classes) <= 16 else None
-        names = [attribute.values for attribute in spec.attributes]
+        names = [attribute.names for attribute in spec.attributes]
         return Pictures(pixels, indices, labels, names, self.about, columns)
 
     def _precision(self) -> contextlib.AbstractContextManager[Any]:
@@ -247,7 +251,7 @@ def _fits(weaker: Spec, spec: Spec) -> None:
         raise UserError("the weaker model was trained with other labels: take one with the same, or without any")
 
 
-def labels_of(spec: Spec, asked: str | int | Sequence[str | int] | None, n: int) -> np.ndarray | None:
+def labels_of(spec: Spec, asked: str | int | Named | Sequence[str | int | Named] | None, n: int) -> np.ndarray | None:
     """Labels (n, A) int64 as `Request.label` describes them, -1 for attributes that were not named; None for None.
 
     Raises:
@@ -258,30 +262,25 @@ def labels_of(spec: Spec, asked: str | int | Sequence[str | int] | None, n: int)
     if not spec.attributes:
         raise UserError(f"label {asked!r}: this model was trained without labels; leave the label away")
     if asked == "all":
-        asked = list(range(len(spec.classes)))
-    rows = [_row(spec, one) for one in ([asked] if isinstance(asked, str | int) else asked)]
+        open_ = [-1] * (len(spec.attributes) - 1)
+        rows = [[label, *open_] for label in spec.attributes[0].in_turn]
+    else:
+        rows = [_row(spec, one) for one in ([asked] if isinstance(asked, str | int | Mapping) else asked)]
     if not rows:
         raise UserError("no label in the list: name at least one")
     return np.asarray([rows[i % len(rows)] for i in range(n)], dtype=np.int64)
 
 
-def _row(spec: Spec, asked: str | int) -> list[int]:
+def _row(spec: Spec, asked: str | int | Named) -> list[int]:
     row = [-1] * len(spec.attributes)
     if isinstance(asked, str) and "=" in asked and asked not in spec.classes:
-        names = [attribute.name for attribute in spec.attributes]
-        for part in asked.split(","):
-            name, _, value = (text.strip() for text in part.partition("="))
-            if name not in names:
-                raise unknown("attribute", name, names)
-            row[names.index(name)] = _value(spec.attributes[names.index(name)].values, value)
-    else:
-        row[0] = _value(spec.classes, asked)
+        pairs = (part.partition("=") for part in asked.split(","))
+        asked = {name.strip(): value.strip() for name, _, value in pairs}
+    if not isinstance(asked, Mapping):
+        return [spec.attributes[0].label(asked), *row[1:]]
+    names = [attribute.name for attribute in spec.attributes]
+    for name, value in asked.items():
+        if name not in names:
+            raise unknown("attribute", name, names)
+        row[names.index(name)] = spec.attributes[names.index(name)].label(value)
     return row
-
-
-def _value(values: Sequence[str], asked: str | int) -> int:
-    if str(asked) in values:
-        return list(values).index(str(asked))
-    if str(asked).isdecimal() and int(asked) < len(values):
-        return int(asked)
-    raise unknown("label", str(asked), values)

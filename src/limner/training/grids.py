@@ -59,15 +59,16 @@ class Grids:
 
 
 def grid_labels(model: Generator) -> np.ndarray | None:
-    """Labels of a grid: the classes in turn, where the model knows any."""
+    """Labels of a grid: the classes, or a number's range, in turn, where the model knows any."""
     known = isinstance(model, Conditions) and bool(model.spec.attributes)
     return labels_in_turn(model, range(grid_size(model))) if known else None
 
 
 def labels_in_turn(model: Generator, indices: range) -> np.ndarray:
-    """(n, A) labels: picture i is asked for class i modulo their number, all other attributes left open."""
+    """(n, A) labels: of the first attribute picture i is asked for value i modulo their number, others are left open."""
     labels = np.full((len(indices), len(model.spec.attributes)), -1, dtype=np.int64)
-    labels[:, 0] = np.asarray(indices) % len(model.spec.classes)
+    turn = np.asarray(model.spec.attributes[0].in_turn)
+    labels[:, 0] = turn[np.asarray(indices) % len(turn)]
     return labels
 
 

@@ -39,7 +39,7 @@ def prepare(
     from limner.config import override
     from limner.data.balance import no_classes
     from limner.devices import pick_device
-    from limner.families import build, family, typing
+    from limner.families import build, checked, typing
     from limner.recipes import configure, recommend
     from limner.recipes.own import find
 
@@ -66,19 +66,23 @@ def prepare(
     if complete.train.balance is not None and not pack.classes:
         raise no_classes("--balance", complete.train.balance)
     complete = _with_data(complete, data, pack, options)
-    family(complete.family).check(complete.model, spec)
+    checked(complete)
     return (pack, complete, build) if start is None else (pack, *_starting_from(start, complete, build, say))
 
 
 def spec_of(pack: Pack, options: DataOptions, unconditional: bool = False) -> Spec:
-    """What a generator of these pictures gives: their size, and the labels that were named, else the classes."""
+    """What a generator of these pictures gives: their size, and the labels that were named, else the classes.
+
+    The class stands first, as pictures are shown by it; what all pictures share is no label.
+    """
     from limner.api import Attribute, Spec
 
     channels, height, width = pack.shape
     column = pack.manifest.class_column
-    columns = options.label_columns or ((column,) if column else ())
-    known = () if unconditional else tuple(Attribute(name, pack.attributes[name]) for name in columns)
-    attributes = tuple(attribute for attribute in known if len(attribute.values) > 1)
+    columns = () if unconditional else options.label_columns or pack.manifest.chosen or ((column,) if column else ())
+    known = [Attribute(name, pack.attributes[name], pack.ranges.get(name)) for name in columns]
+    differing = [one for one in known if (one.range[0] < one.range[1] if one.range else len(one.values) > 1)]
+    attributes = tuple(sorted(differing, key=lambda one: one.range is not None))
     return Spec(channels=channels, height=height, width=width, attributes=attributes)
 
 

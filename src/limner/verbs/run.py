@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,7 +71,7 @@ class Run:
         self,
         n: int = 16,
         seed: int = 0,
-        label: str | int | Sequence[str | int] | None = None,
+        label: Any = None,
         *,
         chunk: int = 0,
         precision: str = "float32",
@@ -89,7 +89,7 @@ class Run:
 
         values = {"n": n, "seed": seed, "label": label, "options": options}
         values |= {"chunk": chunk, "precision": precision, "batch": batch}
-        if label is not None and not isinstance(label, str | int):
+        if label is not None and not isinstance(label, str | int | Mapping):
             values["label"] = list(label)
         request = config.convert(values, Request, "sample")
         processes = Processes.join()
@@ -109,7 +109,8 @@ class Run:
 
         Args:
             n: how many. seed: which ones.
-            label: a class by name or number, "attribute=value,...", "all" for the classes in turn, or a list of these.
+            label: a class by name or number, "attribute=value,..." or {"attribute": value, ...}, "all" for the classes
+                in turn, or a list of these.
             progress: called with (pictures done, n).
             weaker: a worse run of the same pictures (or an earlier checkpoint, NAME@STEP), whose mistakes the option
                 `autoguidance` leads away from.

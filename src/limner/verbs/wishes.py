@@ -17,7 +17,7 @@ DEFAULT_BUDGET = 600.0
 """Seconds of a training whose length nobody said."""
 
 _READING = ("size", "crop", "alpha", "channels", "depth", "labels", "captions", "classes", "split", "limit")
-_DATA = (*_READING, "longtail", "frames", "stride", "slices", "window", "stream", "head", "buffer")
+_DATA = (*_READING, "without", "longtail", "frames", "stride", "slices", "window", "stream", "head", "buffer")
 _TRAIN = ("seed", "batch", "precision", "device", "compile", "keep", "balance")
 _LENGTHS = ("budget", "steps", "epochs")
 
