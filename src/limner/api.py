@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
@@ -18,50 +18,8 @@ from torch import Tensor, nn
 
 from limner.config import Optimiser, Options, Training
 from limner.draws import Draws
-from limner.errors import UserError, unknown
-from limner.labels import FINE, NumberNames, Range, code_of
-
-
-_STEPS = 8  # numbers that stand for a range where values are shown in turn
-
-
-class Attribute(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A labelled property of a picture: one of several values, or a number.
-
-    Attributes:
-        values: their names, in the order of their numbers; () for a number.
-        range: the least and the greatest number, which are the labels 0 and `FINE`; None for values.
-    """
-
-    name: str
-    values: tuple[str, ...] = ()
-    range: Range | None = None
-
-    @property
-    def names(self) -> Sequence[str]:
-        """What each label is called."""
-        return self.values if self.range is None else NumberNames(self.name, self.range)
-
-    @property
-    def in_turn(self) -> tuple[int, ...]:
-        """Labels that show the attribute: each value, or numbers from the least to the greatest."""
-        if self.range is None:
-            return tuple(range(len(self.values)))
-        return tuple(round(FINE * step / (_STEPS - 1)) for step in range(_STEPS))
-
-    def label(self, asked: str | float) -> int:
-        """The label of a value by its name or place, or of a number. Raises `UserError` for one that is not known."""
-        if self.range is not None:
-            try:
-                number = float(asked)
-            except ValueError:
-                raise UserError(f"{self.name} {asked!r} is no number: ask for one such as {self.range[1]:g}") from None
-            return code_of(self.name, number, self.range)
-        if str(asked) in self.values:
-            return self.values.index(str(asked))
-        if str(asked).isdecimal() and int(asked) < len(self.values):
-            return int(asked)
-        raise unknown("label", str(asked), self.values)
+from limner.errors import UserError
+from limner.labels import Attribute as Attribute
 
 
 class Spec(msgspec.Struct, frozen=True, kw_only=True):
@@ -355,7 +313,7 @@ class Styles(ABC):
     """Has one latent a layer, which can be exchanged."""
 
     @abstractmethod
-    def styles(self, latents: Tensor) -> Tensor:
+    def styles(self, latents: Tensor, condition: Condition | None = None) -> Tensor:
         """(B, layers, D) styles of latents (B, Z)."""
 
     @abstractmethod
