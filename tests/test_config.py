@@ -18,6 +18,28 @@ class Model(Options):
     sizes: tuple[int, ...] = (1, 2)
 
 
+class Round(Options, tag_field="kind", tag="round"):
+    """One kind of part."""
+
+    radius: float = 1.0
+    holes: int = 0
+
+
+class Square(Options, tag_field="kind", tag="square"):
+    """The other."""
+
+    side: config.Positive = 2
+    sides: tuple[int, ...] = ()
+    holes: int = 4
+
+
+class Built(Options):
+    """A model config with a part of either kind."""
+
+    part: Round | Square = Round()
+    width: int = 8
+
+
 class Spec(Options):
     """A small spec."""
 
@@ -26,6 +48,15 @@ class Spec(Options):
 
 def typing(name: str) -> tuple[type, type]:
     return Spec, Model
+
+
+def typing_built(name: str) -> tuple[type, type]:
+    return Spec, Built
+
+
+@pytest.fixture
+def built() -> Config:
+    return Config(recipe="r", family="f", spec=Spec(), model=Built(part=Round(radius=3.0)), train=Training())
 
 
 @pytest.fixture
@@ -77,3 +108,54 @@ def test_assignments() -> None:
     assert config.assignments_of(("a=1", "b = x=y")) == {"a": "1", "b": "x=y"}
     with pytest.raises(UserError, match="key=value"):
         config.assignments_of(("a",))
+
+
+def test_a_part_of_several_kinds_survives_json(built: Config, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    path = tmp_path / "config.json"
+    for wanted in ({}, {"part": "square", "sides": "1,2"}):
+        changed = config.override(built, wanted, typing_built)
+        path.write_text(config.dumps(changed))
+        assert config.load(path, typing_built) == changed
+
+
+def test_options_of_the_kind_that_is_there(built: Config) -> None:
+    changed = config.override(built, {"part.radius": "2", "holes": "1"}, typing_built)
+    assert changed.model == Built(part=Round(radius=2.0, holes=1))
+
+
+def test_another_kind_brings_its_defaults_and_then_its_options(built: Config) -> None:
+    def model(**assignments: str) -> Built:
+        return config.override(built, {key.replace("__", "."): v for key, v in assignments.items()}, typing_built).model
+
+    assert model(part="square") == model(part__kind="square") == model(kind="square") == Built(part=Square())
+    assert model(part="square", part__side="5", sides="1,2", holes="0") == Built(
+        part=Square(side=5, sides=(1, 2), holes=0)
+    )
+    assert model(part__holes="3", part="square") == Built(part=Square()), "what was said of the other kind goes with it"
+    assert model(part="round") == built.model, "the kind that is there already stays as it is"
+    assert model(part='{"kind": "square", "side": 7}') == Built(part=Square(side=7))
+
+
+@pytest.mark.parametrize(
+    ("assignments", "message"),
+    [
+        ({"part": "sqare"}, r"unknown part 'sqare' - did you mean 'square'\? \(known: round, square\)"),
+        ({"part.kind": "oval"}, "unknown part 'oval'"),
+        ({"part": '{"kind": "oval"}'}, "unknown kind 'oval'"),
+        ({"part.side": "3"}, "'part.side' is one of part=square, and here the part is round: put part=square before"),
+        ({"side": "3", "part": "square"}, "'side' is one of part=square"),
+        ({"part": "square", "radius": "3"}, "'radius' is one of part=round"),
+        ({"part.sid": "3"}, "unknown option 'part.sid'"),
+        ({"part": "square", "side": "0"}, ">= 1"),
+    ],
+)
+def test_refusals_of_kinds(built: Config, assignments: dict[str, str], message: str) -> None:
+    with pytest.raises(UserError, match=message) as caught:
+        config.override(built, assignments, typing_built)
+    assert "\n" not in str(caught.value)
+
+
+def test_configs_that_name_no_kind_are_of_the_first(built: Config) -> None:
+    raw = config.to_dict(built)
+    del raw["model"]["part"]["kind"]
+    assert config.from_dict(raw, typing_built) == built

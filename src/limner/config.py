@@ -112,6 +112,14 @@ class Config(Options):
     resolved: dict[str, Any] = {}
 
 
+KIND = "kind"
+"""The key that says of which kind options are, where a place may have several (structs with this as `tag_field`).
+
+Without it they are of the first kind that the place may have.
+"""
+
+Kinds = Mapping[str, type[Options]]
+
 Typing = Callable[[str], tuple[type, type]]
 """Family name to (spec type, model config type): handed in, so that this module knows no family."""
 
@@ -158,16 +166,19 @@ def dumps(config: msgspec.Struct) -> str:
 def override(config: Config, assignments: Mapping[str, Any], typing: Typing) -> Config:
     """A config with `key=value` replaced. Keys are paths (`train.batch`) or their last part where that is unique.
 
-    Values may be text as typed on a command line: numbers, true/false, null, JSON lists, or plain words.
+    Values may be text as typed on a command line: numbers, true/false, null, JSON lists, or plain words. Where options
+    may be of several kinds, the word that names another kind (`network=transformer`) puts that one's defaults there,
+    which later assignments change.
     """
     raw = to_dict(config)
-    leaves = _leaves({"model": raw["model"], "train": raw["train"]})
+    choices = {f"model.{name}": kinds for name, hint in _hints(type(config.model)).items() if (kinds := _kinds(hint))}
     for key, value in assignments.items():
-        *parents, last = _resolve(key, leaves).split(".")
-        target = raw
-        for parent in parents:
-            target = target[parent]
-        target[last] = parse(value) if isinstance(value, str) else value
+        value = parse(value) if isinstance(value, str) else value
+        path = _resolve(key, raw, choices)
+        if isinstance(value, str) and (place := path.removesuffix(f".{KIND}")) in choices:
+            path, value = place, _of_kind(value, _at(raw, place), choices[place], place)
+        above, _, last = path.rpartition(".")
+        _at(raw, above)[last] = value
     return from_dict(raw, typing)
 
 
@@ -210,8 +221,13 @@ def _fitted(value: Any, kind: Any) -> Any:
     """What was typed, where its plain reading is not what the type means: "a,b" as a list, the choice named none."""
     if get_origin(kind) is Annotated:
         kind = get_args(kind)[0]
+    if isinstance(value, dict) and (choice := _kinds(kind)):
+        value = {KIND: next(iter(choice)), **value}
+        if value[KIND] not in choice:
+            raise unknown(KIND, str(value[KIND]), choice)
+        kind = choice[value[KIND]]
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct) and isinstance(value, dict):
-        kinds = get_type_hints(kind, include_extras=True)
+        kinds = _hints(kind)
         return {name: _fitted(part, kinds.get(name, Any)) for name, part in value.items()}
     if isinstance(value, str) and get_origin(kind) is tuple:
         return [word.strip() for word in value.split(",") if word.strip()]
@@ -235,12 +251,49 @@ def _leaves(tree: Mapping[str, Any], prefix: str = "") -> list[str]:
     return found
 
 
-def _resolve(key: str, leaves: list[str]) -> str:
+def _resolve(key: str, raw: Mapping[str, Any], choices: Mapping[str, Kinds]) -> str:
+    leaves = _leaves({"model": raw["model"], "train": raw["train"]})
     if key in leaves:
         return key
     matches = [leaf for leaf in leaves if leaf.endswith("." + key)]
     if not matches:
+        _refuse_other_kind(key, raw, choices)
         raise unknown("option", key, {leaf.rsplit(".", 1)[-1] for leaf in leaves} - {"model", "train"})
     if len(matches) > 1:
         raise UserError(f"option {key!r} could be any of {', '.join(matches)}: write the whole path")
     return matches[0]
+
+
+def _refuse_other_kind(key: str, raw: Mapping[str, Any], choices: Mapping[str, Kinds]) -> None:
+    """Raise `UserError` where `key` would be known if options were of another kind than they are."""
+    for place, kinds in choices.items():
+        name, there = place.rpartition(".")[2], _at(raw, place)[KIND]
+        for kind, options in kinds.items():
+            if any(f".{place}.{field}".endswith(f".{key}") for field in options.__struct_fields__):
+                raise UserError(
+                    f"option {key!r} is one of {name}={kind}, and here the {name} is {there}: "
+                    f"put {name}={kind} before it, or leave it out"
+                )
+
+
+def _of_kind(kind: str, there: Mapping[str, Any], kinds: Kinds, place: str) -> Mapping[str, Any]:
+    """The options that are there where they are of that kind, else the kind's defaults."""
+    if kind not in kinds:
+        raise unknown(place.rpartition(".")[2], kind, kinds)
+    return there if there[KIND] == kind else to_dict(kinds[kind]())
+
+
+def _at(tree: Any, path: str) -> Any:
+    for part in path.split("."):
+        tree = tree[part]
+    return tree
+
+
+def _kinds(hint: Any) -> Kinds:
+    """The options that a place may have, where there is a choice, by the words that name them."""
+    options = [part for part in get_args(hint) if isinstance(part, type) and issubclass(part, Options)]
+    return {str(part.__struct_config__.tag): part for part in options} if len(options) > 1 else {}
+
+
+def _hints(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind, include_extras=True)

@@ -5,7 +5,8 @@ import torch
 
 from limner.draws import TurnDraws, layers_draw_from
 from limner.errors import UserError
-from limner.nn.unet import UNet, UNetConfig, margins
+from limner.nn.conv import margins
+from limner.nn.unet import UNet, UNetConfig
 
 SMALL = UNetConfig(widths=(16, 32), blocks=(1, 1), embedding=32)
 

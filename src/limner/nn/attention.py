@@ -10,6 +10,9 @@ from limner.nn.norm import norm
 
 HEAD_CHANNELS = 32
 
+FEW = 512
+"""Places up to which a processor is quickest with the whole matrix of weights: in bfloat16 more than twice, at 196."""
+
 
 class SelfAttention(nn.Module):
     """x + attention(norm(x)) for (B, C, H, W), each place attending to all (1706.03762; queries and keys normalised).
@@ -35,7 +38,7 @@ class SelfAttention(nn.Module):
         q, k, v = tokens.permute(2, 0, 3, 1, 4)  # each (B, heads, H W, C / heads)
         # Unit queries and keys times sqrt(d): logits stay bounded however the weights grow (2010.04245).
         q, k = (F.normalize(part.float(), dim=-1).to(v.dtype) for part in (q, k))
-        y = F.scaled_dot_product_attention(q, k, v, scale=float(C // self.heads) ** 0.5)
+        y = attend(q, k, v, float(C // self.heads) ** 0.5)
         return x + self.out(y.permute(0, 2, 1, 3).reshape(B, H, W, C).permute(0, 3, 1, 2))
 
 
@@ -69,3 +72,11 @@ class GatedAttention(nn.Module):
 
 def _pooled(x: Tensor) -> Tensor:
     return F.max_pool2d(x, 2, ceil_mode=True).flatten(2)
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
+    """softmax(scale q k^T) v (1706.03762, equation 1); each (B, heads, T, d)."""
+    if q.device.type == "cpu" and k.shape[2] <= FEW:
+        weights: Tensor = ((scale * q) @ k.mT).softmax(-1)  # (B, heads, T, T)
+        return weights @ v
+    return F.scaled_dot_product_attention(q, k, v, scale=scale)

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 from torch import nn
 
+from limner.nn.transformer import Transformer, TransformerConfig
 from limner.nn.unet import UNet, UNetConfig
 
-Backbone = UNetConfig
+Backbone = UNetConfig | TransformerConfig
+"""The first is that of configs which name no kind."""
 
 
 def backbone(config: Backbone, channels_in: int, channels_out: int, values: Sequence[int] = ()) -> nn.Module:
@@ -17,4 +19,6 @@ def backbone(config: Backbone, channels_in: int, channels_out: int, values: Sequ
     Args:
         values: of each attribute that pictures are labelled with how many there are, 0 for a number; () for none.
     """
+    if isinstance(config, TransformerConfig):
+        return Transformer(config, channels_in, channels_out, values)
     return UNet(config, channels_in, channels_out, values)

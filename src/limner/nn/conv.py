@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import TypeVar
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from limner.nn.norm import NormName, norm
+
+Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
 
 
 def pyramid(height: int, width: int, smallest: int = 4) -> tuple[tuple[int, int], int]:
@@ -35,6 +39,18 @@ def padded(x: Tensor, height: int, width: int) -> Tensor:
     return F.pad(x, (across // 2, across - across // 2, down // 2, down - down // 2), mode="replicate")
 
 
+def margins(size: Sequence[int], multiple: int) -> tuple[int, int, int, int]:
+    """(above, below, left, right): what brings (H, W) to multiples of `multiple`, half on each side."""
+    more = [-side % multiple for side in size]
+    return more[0] // 2, more[0] - more[0] // 2, more[1] // 2, more[1] - more[1] // 2
+
+
+def framed(x: Tensor, multiple: int) -> Tensor:
+    """Pictures (B, C, H, W) with zeros around them up to multiples of `multiple`; `cropped` undoes it."""
+    above, below, left, right = margins(x.shape[2:], multiple)
+    return F.pad(x, (left, right, above, below))
+
+
 def channels(width: int, widest: int, levels: int) -> list[int]:
     """Channels at each resolution from the picture's own inwards: doubled at each halving, never more than `widest`."""
     return [min(width * 2**level, widest) for level in range(levels + 1)]
@@ -60,3 +76,11 @@ class ResidualBlock(nn.Module):
         """(B, width, H, W) to the same shape."""
         change: Tensor = self.layers(x)
         return x + change
+
+
+def zeroed(layer: Layer) -> Layer:
+    """The layer with weights and bias of zero."""
+    nn.init.zeros_(layer.weight)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    return layer

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
 from limner.draws import layer_uniform
@@ -12,18 +14,20 @@ class Dropout(nn.Module):
 
     Args:
         rate: share that is dropped, in [0, 1).
-        channels: drop whole feature maps (B, C, H, W) rather than single values.
+        along: dimensions whose places are dropped together: (2, 3) drops whole feature maps of (B, C, H, W).
     """
 
-    def __init__(self, rate: float, channels: bool = False) -> None:
+    def __init__(self, rate: float, along: Sequence[int] = ()) -> None:
         super().__init__()
         assert 0 <= rate < 1, rate
-        self.rate, self.channels = rate, channels
+        self.rate, self.along = rate, tuple(along)
 
     def forward(self, x: Tensor) -> Tensor:
         """Any shape to the same shape."""
         if not self.training or self.rate == 0:
             return x
-        like = x.mean((2, 3), keepdim=True) if self.channels else x
-        kept = layer_uniform(like.detach()) >= self.rate
+        like = x.detach()
+        for dim in self.along:
+            like = like.narrow(dim, 0, 1)
+        kept = layer_uniform(like) >= self.rate
         return x * kept.to(x.dtype).div(1 - self.rate)

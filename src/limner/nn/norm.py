@@ -51,11 +51,16 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to (B, C, H, W)."""
-        wide = x if x.dtype == torch.float64 else x.float()  # squares need the range
-        scale = torch.rsqrt(wide.square().mean(1, keepdim=True) + EPS)  # (B, 1, H, W)
+        scale = over_rms(x, 1)  # (B, 1, H, W)
         if self.weight is not None:
             scale = scale * self.weight.view(1, -1, 1, 1)
         return x * scale.to(x.dtype)
+
+
+def over_rms(x: Tensor, dim: int) -> Tensor:
+    """1 over the root mean square along `dim`, which stays with length 1; in float32 or more."""
+    wide = x if x.dtype == torch.float64 else x.float()  # squares need the range
+    return torch.rsqrt(wide.square().mean(dim, keepdim=True) + EPS)
 
 
 class BatchNorm(nn.Module):

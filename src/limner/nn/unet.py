@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from limner.config import Count, Fraction, Options, Positive
 from limner.errors import UserError
 from limner.nn.attention import SelfAttention
+from limner.nn.conv import cropped, framed, zeroed
 from limner.nn.dropout import Dropout
 from limner.nn.embed import LabelEmbedding, TimeEmbedding
 from limner.nn.norm import NormName, norm
@@ -19,7 +20,7 @@ from limner.nn.norm import NormName, norm
 Patch = Literal[1, 2, 4, 8]
 
 
-class UNetConfig(Options):
+class UNetConfig(Options, tag_field="kind", tag="unet"):
     """Sizes of a UNet.
 
     Attributes:
@@ -111,9 +112,7 @@ class UNet(nn.Module):
             embedded = embedded + self.labels(labels, len(x))
         embedded = F.silu(embedded)  # (B, E)
 
-        (height, width), (above, below, left, right) = x.shape[2:], margins(x.shape[2:], self.config.multiple)
-        x = F.pad(x, (left, right, above, below))
-        h = self.stem(F.pixel_unshuffle(x, self.config.patch))
+        h = self.stem(F.pixel_unshuffle(framed(x, self.config.multiple), self.config.patch))
 
         skips = []
         for level, blocks in enumerate(self.down):
@@ -129,18 +128,4 @@ class UNet(nn.Module):
                 h = block(h, embedded)
 
         y = F.pixel_shuffle(self.head(F.silu(self.norm(h))), self.config.patch)
-        return y[:, :, above : above + height, left : left + width]
-
-
-def margins(size: Sequence[int], multiple: int) -> tuple[int, int, int, int]:
-    """(above, below, left, right): what brings (H, W) to multiples of `multiple`, half on each side."""
-    more = [-side % multiple for side in size]
-    return more[0] // 2, more[0] - more[0] // 2, more[1] // 2, more[1] - more[1] // 2
-
-
-def zeroed(layer: nn.Conv2d) -> nn.Conv2d:
-    """The layer with weights and bias of zero."""
-    nn.init.zeros_(layer.weight)
-    if layer.bias is not None:
-        nn.init.zeros_(layer.bias)
-    return layer
+        return cropped(y, *x.shape[2:])

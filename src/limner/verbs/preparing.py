@@ -132,6 +132,10 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    from limner.config import KIND
+
+    if KIND in over and over[KIND] != base.get(KIND):
+        return dict(over)
     both = {
         key: _merged(base[key], over[key])
         for key in over
