@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from msgspec import Meta
-from torch import nn
+from torch import Tensor, nn
 
 from limner.api import Spec
 from limner.config import Count, Optimiser, Options, Positive, Size
+from limner.families.gan.options import Regularisers, Stabilisers
 from limner.losses import adversarial
 from limner.nn.augment import Change
 from limner.nn.norm import NormName
@@ -22,8 +23,8 @@ from limner.nn.resample import Up
 
 ADAM = Optimiser(name="adam", rate=2e-4, betas=(0.5, 0.999))
 
-Conditioning = Literal["none", "concatenate", "projection", "normalisation", "style"]
-PLAIN: tuple[Conditioning, ...] = ("none", "concatenate", "projection")
+Conditioning = Literal["none", "concatenate", "auxiliary", "projection", "normalisation", "style"]
+PLAIN: tuple[Conditioning, ...] = ("none", "concatenate", "auxiliary", "projection")
 """What any network can do with labels."""
 
 
@@ -38,24 +39,29 @@ class GANConfig(Options):
             is made of residual blocks (Gulrajani et al. 2017, appendix C). "mlp" has layers over whole pictures.
             "r3gan" has residual blocks without any normalisation (Huang et al. 2024). "sagan" has residual
             blocks with a layer of self-attention (Zhang et al. 2019), "biggan" tells each of them a part of the latent
-            besides (Brock et al. 2019).
+            besides (Brock et al. 2019). "stylegan2" makes the latent a style of each layer, by which its weights are
+            scaled (Karras et al. 2020); "stylegan", by which its features are scaled and shifted (Karras et al. 2019).
+            "progan" grows from small pictures (Karras et al. 2018). "fastgan" is for few pictures (Liu et al. 2021).
         code: "noise" feeds the latent to the generator as it is; "encoded" draws noise of the picture's size, which
             strided convolutions turn into a low code of `latent` values first.
         latent: number of latent values.
         prior: their distribution; "uniform" on [-1, 1] is DCGAN's.
         width, widest: channels at half the picture's size, doubled at each further halving up to `widest`. A hidden
             layer of "mlp" has eight times `width` units.
-        depth: number of hidden layers of "mlp" (3); residual blocks at each resolution of "r3gan" (1).
+        depth: number of hidden layers of "mlp" (3); residual blocks at each resolution of "r3gan" (1);
+            layers between latent and style of "stylegan" and "stylegan2" (4).
         upsample, kernel, dropout: "transposed": transposed, 4, 0; "dense": nearest, 5, 0.3; "resnet": nearest;
             "mlp": dropout 0. The dropout is in the discriminator.
-        patch: side of the squares of pixels that are channels of the finest resolution ("r3gan": 1).
+        patch: side of the squares of pixels that are channels of the finest resolution ("r3gan", "stylegan", "stylegan2": 1).
+        coarsest: the shorter side of the first pictures of "progan" is this (8) to twice this.
         group_width: channels of each group of the 3x3 convolutions ("r3gan": 16; 0 for two whole convolutions a block).
         generator_norm, discriminator_norm: normalisation. Generators have batch. Discriminators: "transposed" batch,
             "dense" and "mlp" none, "resnet" layer; where a penalty looks at the slope for each picture, layer instead
             of batch (Gulrajani et al. 2017, section 4).
         conditioning: how labels are used. "concatenate" joins their embedding to the latent and, as constant planes, to
             the discriminator's first layer (Mirza & Osindero 2014); "projection" has the discriminator add an inner
-            product with it instead (Miyato & Koyama 2018, eq. 3). "normalisation" does the same to the discriminator,
+            product with it instead (Miyato & Koyama 2018, eq. 3); "auxiliary" has it tell the label, which the
+            generator is to make easy (Odena et al. 2017). "normalisation" does the same to the discriminator,
             and has the label scale and shift the generator's normalised features (Zhang et al. 2019; "resnet", "sagan"
             and "biggan"). "style" has it choose the styles of "stylegan" and "stylegan2".
         embedding: size of a label's embedding.
@@ -69,6 +75,7 @@ class GANConfig(Options):
         smoothing: real targets are 1 - smoothing (Salimans et al. 2016, section 3.4).
         instance_noise: deviation of noise on all that the discriminator sees; falls to 0 along the training.
         turns: discriminator steps for each generator step.
+        regularisers, stabilisers: what else holds the networks and keeps the game steady (`options`).
     """
 
     architecture: Literal["transposed", "dense", "resnet", "mlp", "r3gan", "sagan", "biggan"] = "transposed"
@@ -82,6 +89,7 @@ class GANConfig(Options):
     kernel: Annotated[int, Meta(ge=3, le=9)] | None = None
     dropout: Annotated[float, Meta(ge=0, lt=1)] | None = None
     patch: Literal[1, 2, 4] | None = None
+    coarsest: Literal[4, 8] | None = None
     group_width: Count | None = None
     generator_norm: NormName | None = None
     discriminator_norm: NormName | None = None
@@ -97,6 +105,8 @@ class GANConfig(Options):
     smoothing: Annotated[float, Meta(ge=0, lt=0.5)] = 0.0
     instance_noise: Size = 0.0
     turns: Positive = 1
+    regularisers: Regularisers = Regularisers()
+    stabilisers: Stabilisers = Stabilisers()
     generator_optimiser: Optimiser = ADAM
     discriminator_optimiser: Optimiser = ADAM
 
@@ -115,7 +125,11 @@ class GANConfig(Options):
 
     def judging_norm(self, own: NormName) -> NormName:
         """The discriminator's normalisation, where `own` is the architecture's."""
-        return self.discriminator_norm or ("layer" if own == "batch" and self.penalised else own)
+        if self.discriminator_norm:
+            return self.discriminator_norm
+        if self.regularisers.spectral:
+            return "none"  # a normalisation would take back what the weights are divided by
+        return "layer" if own == "batch" and self.penalised else own
 
 
 class GANSampling(Options):
@@ -123,7 +137,9 @@ class GANSampling(Options):
 
     Attributes:
         truncation: the latent comes from the middle of its distribution: a normal one is cut at +-truncation, a uniform
-            one scaled by it (Brock et al. 2019, section 3.1). Smaller is more typical and less diverse.
+            one scaled by it (Brock et al. 2019, section 3.1). Of style-based generators it is the share of a style's
+            distance to the mean style that is left (Karras et al. 2019, section 3.2). Smaller is more typical and less
+            diverse.
     """
 
     truncation: Annotated[float, Meta(gt=0)] | None = None
@@ -133,6 +149,14 @@ class Painter(nn.Module):
     """G: forward(latents (B, *wanted), labels (B, A) or None) gives pictures (B, C, H, W) in [-1, 1]."""
 
     wanted: tuple[int, ...]
+
+    def traced(self, z: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
+        """(what it paints from, pictures) for latents z: what path lengths are taken along. A style, where it has one.
+
+        Not through __call__, behind which a compiled network may stand: those cannot be differentiated twice.
+        """
+        at = z.detach().requires_grad_()
+        return at, self.forward(at, labels)
 
 
 @dataclass(frozen=True)
@@ -145,6 +169,8 @@ class Architecture:
         norms: what its networks can be normalised by.
         smallest: side of the smallest picture, in pixels.
         conditionings: what can be done with labels.
+        styled: whether its painter is a `styling.StylePainter`: family `stylegan`.
+        sizes: of networks that grow, the (height, width) of each stage's pictures. Both have `grow(level, fraction)`.
     """
 
     painter: Callable[[GANConfig, Spec], Painter]
@@ -153,3 +179,5 @@ class Architecture:
     norms: tuple[NormName, ...]
     smallest: int
     conditionings: tuple[Conditioning, ...] = PLAIN
+    styled: bool = False
+    sizes: Callable[[GANConfig, Spec], list[tuple[int, int]]] | None = None

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from limner.api import Spec
 from limner.families.gan import conditioning
 from limner.families.gan.config import GANConfig
 from limner.nn.embed import LabelEmbedding
+from limner.nn.minibatch import Deviation, Discrimination, Minibatch
 
 
 class Judgement(NamedTuple):
@@ -17,10 +19,14 @@ class Judgement(NamedTuple):
 
     Attributes:
         logits: (B,), higher is more real. features: (B, F), what they were made of.
+        told: of each attribute what D takes it for: logits (B, V) of its values, or (B, 1) for a number.
+        maps: features (B, C, h, w) that a task of D's own begins with.
     """
 
     logits: Tensor
     features: Tensor
+    told: tuple[Tensor, ...] = ()
+    maps: tuple[Tensor, ...] = ()
 
 
 class Critic(nn.Module):
@@ -32,9 +38,20 @@ class Critic(nn.Module):
     score: nn.Linear
     inner: LabelEmbedding | None
 
-    def conclude(self, config: GANConfig, spec: Spec, width: int) -> None:
-        """Make the last layers, behind features (B, width)."""
-        self.score = nn.Linear(width, 1, bias=config.judging_bias)
+    def conclude(self, config: GANConfig, spec: Spec, width: int, minibatch: str = "none") -> None:
+        """Make the last layers, behind features (B, width); `minibatch` is the architecture's own."""
+        self.width = width
+        steady = config.stabilisers
+        self.crowd: Minibatch | None = None
+        match steady.minibatch or minibatch:
+            case "deviation":
+                self.crowd = Deviation(steady.minibatch_group)
+            case "discrimination":
+                self.crowd = Discrimination(width, steady.minibatch_group)
+        seen = self.crowd.width if self.crowd is not None else 0
+        self.score = nn.Linear(width + seen, 1, bias=config.judging_bias)
+        tells = conditioning.values(spec) if config.conditioning == "auxiliary" else []
+        self.tell = nn.ModuleList(nn.Linear(width, count or 1) for count in tells)
 
     def features(self, x: Tensor, labels: Tensor | None) -> Tensor:
         """Pictures (B, C, H, W) to features (B, width), each row a function of its own picture."""
@@ -42,9 +59,17 @@ class Critic(nn.Module):
 
     def judge(self, x: Tensor, labels: Tensor | None) -> Judgement:
         """All that D says of pictures (B, C, H, W)."""
-        features = self.features(x, labels)
-        logits = conditioning.projected(self.score(features).squeeze(1), features, labels, self.inner)
-        return Judgement(logits, features)
+        return self.judgement(self.features(x, labels), labels)
+
+    def judgement(self, features: Tensor, labels: Tensor | None) -> Judgement:
+        """What D makes of features (B, width)."""
+        seen = features if self.crowd is None else torch.cat([features, self.crowd(features)], 1)
+        logits = conditioning.projected(self.score(seen).squeeze(1), features, labels, self.inner)
+        return Judgement(logits, features, tuple(layer(features) for layer in self.tell))
+
+    def tasks(self, maps: tuple[Tensor, ...], pictures: Tensor) -> dict[str, Tensor]:
+        """What D has to do with real pictures (B, C, H, W) besides: named losses; of most architectures nothing."""
+        return {}
 
     def forward(self, x: Tensor, labels: Tensor | None, whole: bool = False) -> Tensor | Judgement:
         """Logits (B,); `whole`: a `Judgement`."""

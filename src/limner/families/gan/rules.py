@@ -9,23 +9,34 @@ from limner.errors import UserError
 from limner.families.gan.architectures import architecture
 from limner.families.gan.config import GANConfig
 from limner.losses import adversarial
+from limner.nn.augment import ERASING
 
-PARTICULAR = ("code", "widest", "depth", "upsample", "kernel", "dropout", "patch", "group_width")
+PARTICULAR = ("code", "widest", "depth", "upsample", "kernel", "dropout", "patch", "coarsest", "group_width")
 """Options that have a meaning in some architectures alone."""
 
 
-def check(config: GANConfig, spec: Spec) -> None:
-    """Raise `UserError` for the first thing that makes no sense."""
+def check(config: GANConfig, spec: Spec, styled: bool = False) -> None:
+    """Raise `UserError` for the first thing that makes no sense; `styled`: in the family of style-based generators."""
+    if architecture(config.architecture).styled != styled:
+        start = "dcgan" if styled else "stylegan2"
+        raise UserError(
+            f"architecture={config.architecture} {'has no' if styled else 'has'} styles: "
+            f"start from --model {start} and set what else is wanted there"
+        )
     _networks(config, spec)
     _labels(config, spec)
     _loss(config)
     _penalties(config)
+    _regularisers(config)
+    _stabilisers(config)
+    _augmentation(config)
 
 
-def _changed(config: GANConfig) -> set[str]:
-    """Names of options that are not at their default."""
-    fields = msgspec.structs.fields(GANConfig)
-    return {field.name for field in fields if getattr(config, field.name) != field.default}
+def _changed(config: GANConfig, group: str | None = None) -> set[str]:
+    """Names of options, all or those of a group, that are not at their default."""
+    held = config if group is None else getattr(config, group)
+    fields = msgspec.structs.fields(type(held))
+    return {field.name for field in fields if getattr(held, field.name) != field.default}
 
 
 def _networks(config: GANConfig, spec: Spec) -> None:
@@ -62,9 +73,11 @@ def _loss(config: GANConfig) -> None:
     if config.smoothing and not adversarial.LOSSES[config.loss].smooths:
         able = ", ".join(name for name, loss in adversarial.LOSSES.items() if loss.smooths)
         raise UserError(f"smoothing={config.smoothing} has no meaning under loss={config.loss}: use one of {able}")
-    if adversarial.LOSSES[config.loss].unbounded and not config.penalised:
+    bounded = config.penalised or config.regularisers.clip_weights or config.regularisers.spectral
+    if adversarial.LOSSES[config.loss].unbounded and not bounded:
         raise UserError(
-            f"loss={config.loss} grows without end where nothing bounds the critic's slope: add gp=10, or r1=1 and r2=1"
+            f"loss={config.loss} grows without end where nothing bounds the critic's slope: add gp=10, or r1=1 and "
+            f"r2=1, or clip_weights=0.01, or spectral=true"
         )
 
 
@@ -84,4 +97,66 @@ def _penalties(config: GANConfig) -> None:
         raise UserError(
             "discriminator_norm=batch mixes the pictures of a batch, and gp, r1 and r2 ask for the slope at each of "
             "them: use layer"
+        )
+
+
+def _regularisers(config: GANConfig) -> None:
+    held = config.regularisers
+    if held.spectral and config.discriminator_norm not in (None, "none"):
+        raise UserError(
+            f"spectral=true divides the discriminator's weights, and discriminator_norm={config.discriminator_norm} "
+            f"multiplies what comes out again: leave one out"
+        )
+    if held.spectral and held.clip_weights:
+        raise UserError(
+            f"clip_weights={held.clip_weights:g} changes nothing under spectral=true, which divides by the weights' "
+            f"size: leave one out"
+        )
+    if "path_every" in _changed(config, "regularisers") and not held.path_length:
+        raise UserError(f"path_every={held.path_every} has no meaning without its penalty: add path_length=2")
+    if "consistency_changes" in _changed(config, "regularisers") and not (held.consistency or held.balanced):
+        raise UserError("consistency_changes has no meaning without its penalty: add consistency=10")
+    if (held.consistency or held.balanced) and not held.consistency_changes:
+        raise UserError("consistency has nothing to be consistent under: name consistency_changes, such as translation")
+
+
+def _stabilisers(config: GANConfig) -> None:
+    steady, changed = config.stabilisers, _changed(config, "stabilisers")
+    if not steady.discriminator_weight:
+        raise UserError("discriminator_weight=0 leaves the discriminator nothing to learn: choose more than 0")
+    if not steady.generator_weight and not steady.feature_matching:
+        raise UserError("generator_weight=0 leaves the generator nothing to learn: add feature_matching=1")
+    if "auxiliary_weight" in changed and config.conditioning != "auxiliary":
+        raise UserError(
+            f"auxiliary_weight={steady.auxiliary_weight:g} has no meaning under conditioning={config.conditioning}: "
+            f"set conditioning=auxiliary"
+        )
+    if "minibatch_group" in changed and steady.minibatch == "none":
+        raise UserError(f"minibatch_group={steady.minibatch_group} has no meaning under minibatch=none")
+    if steady.modes_realism and not steady.modes:
+        raise UserError(f"modes_realism={steady.modes_realism:g} has no meaning without an encoder: add modes=0.2")
+    if steady.modes and config.code == "encoded":
+        raise UserError("modes and code=encoded are two encoders for one latent: leave one out")
+
+
+def _augmentation(config: GANConfig) -> None:
+    steady, loss = config.stabilisers, adversarial.LOSSES[config.loss]
+    sparing = steady.adaptive or steady.augmentation_probability < 1
+    if sparing and not config.augmentation:
+        option = "adaptive" if steady.adaptive else "augmentation_probability"
+        raise UserError(f"{option} has no meaning without changes to make: name some, such as augmentation=translation")
+    if steady.adaptive and steady.augmentation_probability < 1:
+        raise UserError("adaptive finds the probability by itself: leave augmentation_probability out")
+    if steady.adaptive and loss.middle is None:
+        raise UserError(
+            f"adaptive heeds how often the discriminator is right about real pictures, and under loss={config.loss} "
+            f"one logit alone says nothing: take another loss, or a fixed augmentation_probability"
+        )
+    if "adaptive_pictures" in _changed(config, "stabilisers") and not steady.adaptive:
+        raise UserError(f"adaptive_pictures={steady.adaptive_pictures} has no meaning without adaptive=0.6")
+    erased = [name for name in config.augmentation if name in ERASING]
+    if erased and not sparing:
+        raise UserError(
+            f"augmentation={erased[0]} of every picture hides which way is right, and the generator would paint any: "
+            f"set augmentation_probability=0.7, or adaptive=0.6"
         )
