@@ -107,5 +107,12 @@ def _evaluations(folder: RunFolder) -> list[str]:
         )
     if not lines:
         return []
+    said = [f"Asked: {words}." for words in dict.fromkeys(filter(None, map(_asked, found)))]
     head = ["| pictures | Fréchet distance | floor | precision | recall | protocol |", "|---|---|---|---|---|---|"]
-    return ["", "## Measured against held-out pictures", "", *head, *lines]
+    return ["", "## Measured against held-out pictures", "", *head, *lines, *(["", *said] if said else [])]
+
+
+def _asked(path: Path) -> str | None:
+    """What a judge found of what was asked for, in words; None where nobody wanted to know."""
+    asked = json.loads(path.read_text()).get("asked")
+    return asked["words"] if asked else None
