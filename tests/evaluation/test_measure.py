@@ -9,9 +9,9 @@ from spoiling import blurred, noisy
 
 from limner.errors import UserError
 from limner.evaluation import Scorer, compare, evaluate, load, require_same_protocol
+from limner.evaluation.meanings import MEANINGS
 from limner.evaluation.measure import choose_real
 from limner.evaluation.reference import features_of, shuffled
-from limner.evaluation.result import MEANINGS
 
 NAMES = list(MEANINGS)
 

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from limner.evaluation.meanings import leading
 from limner.studies.compare import words
-from limner.studies.compare.ranking import contest, measure_to_rank_by, order, summarise
+from limner.studies.compare.ranking import contest, order, summarise
 from limner.studies.compare.report import rank
 
 
@@ -80,7 +81,7 @@ def test_chance_is_called_chance_as_often_as_it_should_be():
 def test_order_follows_the_direction_of_the_measure():
     values = [summarise([measure(v)]) for v in (3.0, 1.0, 2.0)]
     assert order(values, "fd") == [1, 2, 0] and order(values, "recall") == [0, 2, 1]
-    assert measure_to_rank_by(2500, 304) == "fd" and measure_to_rank_by(120, 304) == "kid"
+    assert leading(2500, 304) == "fd" and leading(120, 304) == "kid"
 
 
 def test_models_are_ranked_with_their_neighbours():

@@ -48,6 +48,14 @@ class Seeds(click.ParamType):
 @click.option("--seed", type=COUNT, default=0, show_default=True, help="Of the pictures that are made and measured.")
 @click.option("--features", default="default", metavar="NAME", help="The network to compare in.")
 @click.option("--set", "others", multiple=True, metavar="KEY=VALUE", help="Any key of the config, for every training.")
+@click.option(
+    "--no-per-class",
+    "per_class",
+    is_flag=True,
+    flag_value=False,
+    default=True,
+    help="Do not paint and measure each class by itself as well, which takes as long again.",
+)
 @click.option("--shard", metavar="I/N", help="Only each N-th row from the I-th on; then once more without it.")
 @click.option("--again", is_flag=True, help="Make rows that failed once more.")
 @click.option(

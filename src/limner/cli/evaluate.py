@@ -19,6 +19,7 @@ from limner.cli.terminal import Terminal
 @click.option("--seed", type=COUNT, default=0, show_default=True, help="Of the run's pictures and of the choice.")
 @click.option("--size", type=Size(), help="Of the real pictures, where it is not the run's or their own.")
 @click.option("--features", default="default", metavar="NAME", help="The network to compare in.")
+@click.option("--per-class", is_flag=True, help="Each class by itself as well, painted with its label.")
 @sampling_options
 def evaluate(
     terminal: Terminal,
@@ -29,11 +30,12 @@ def evaluate(
     seed: int,
     size: Any,
     features: str,
+    per_class: bool,
     **how: Any,
 ) -> None:
     """Measure the pictures of a run, a folder or an .npz file against real ones that were held out."""
     from limner import verbs
 
-    common = {"against": against, "n": n, "seed": seed, "size": size, "features": features}
+    common = {"against": against, "n": n, "seed": seed, "size": size, "features": features, "per_class": per_class}
     result = verbs.evaluate(samples, data, progress=terminal.progress, **common, **sampling(how))
     terminal.result(result.to_dict(), result.text())

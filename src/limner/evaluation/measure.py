@@ -9,17 +9,19 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from limner.errors import UserError
+from limner.evaluation.by_class import evaluate_classes, real_classes, require_classes
 from limner.evaluation.diagnosis import Diagnosis, Twins, diagnose
 from limner.evaluation.distances import Kernel, Moments, frechet_distance, inception_score, kernel_distance
 from limner.evaluation.features import Features, load
 from limner.evaluation.kinds import Neighbours, copied, kinds_of, repetition
 from limner.evaluation.looks import Looks
+from limner.evaluation.meanings import Measure
 from limner.evaluation.nearest import nearest_training
 from limner.evaluation.neighbours import Balls, manifold, nearest_rows
 from limner.evaluation.protocol import digest_indices, protocol_id
 from limner.evaluation.reference import Progress, features_of, read_blocks, shuffled
-from limner.evaluation.result import Measure, Result
-from limner.evaluation.samples import Samples, open_samples
+from limner.evaluation.result import Result
+from limner.evaluation.samples import Samples, open_labelled, open_samples
 
 if TYPE_CHECKING:
     from limner.data import Pack
@@ -72,6 +74,7 @@ def evaluate(
     n: int = 2500,
     features: str | Path | Features = "default",
     seed: int = 0,
+    labelled: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Result:
     """Measures samples against real pictures.
@@ -83,6 +86,7 @@ def evaluate(
         n: samples, and real pictures on the other side; fewer where there are fewer of either, which the result says.
         features: a feature network, by name, by path or loaded.
         seed: of the choice of pictures; part of the protocol through them.
+        labelled: samples with labels, which may be the same ones: each class is measured by itself as well.
         progress: called with what is being done and its share.
 
     Raises UserError where a part has no pictures, sizes differ, or there are fewer than 12 pictures.
@@ -93,12 +97,17 @@ def evaluate(
     channels, height, width = pack.shape
     real = choose_real(pack, against, n, seed)
     _enough(len(real.reference), f"real pictures in the {against} part", "give more data, or --against train")
-    opened = open_samples(samples, (height, width), len(real.reference), seed)
-    seen = Looks(len(real.reference), height * width)
-    fake, pictures = _extract(opened.blocks, network, len(real.reference), seen, progress)
+    possible = len(real.reference)
+    classes = None
+    if labelled is not None:
+        wanted = require_classes(pack, real_classes(pack, against, possible, seed), possible)
+        classes = (open_labelled(labelled, (height, width), wanted.names), wanted)
+    opened = open_samples(samples, (height, width), possible, seed)
+    seen = Looks(possible, height * width)
+    fake, pictures = _extract(opened.blocks, network, possible, seen, progress)
     _enough(len(fake), "samples", "make more")
-    notes = _notes(n, len(real.reference), len(fake), against, network.dimension)
-    if len(fake) < len(real.reference):
+    notes = _notes(n, possible, len(fake), against, network.dimension)
+    if len(fake) < possible:
         real = choose_real(pack, against, len(fake), seed)
     used = len(real.reference)
 
@@ -131,7 +140,8 @@ def evaluate(
         pack, pictures, numbers[: len(pictures)], fake[: len(pictures)], real.pool, pool, usual, seed, progress
     )
     diagnosis = _diagnose(pack, seen, real, fake, reference, unseen, pool, measures, seed)
-    return Result(protocol_id(detail), detail, used, measures, head, nearest, notes, diagnosis)
+    by_class = None if classes is None else evaluate_classes(*classes, pack, network, against, progress)
+    return Result(protocol_id(detail), detail, used, measures, head, nearest, notes, diagnosis, by_class)
 
 
 def _diagnose(

@@ -10,36 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from limner.evaluation.classes import ByClass
 from limner.evaluation.diagnosis import Diagnosis, texts
-from limner.evaluation.intervals import Estimate
+from limner.evaluation.meanings import MEANINGS, Measure
 from limner.evaluation.protocol import require_one_protocol
 from limner.pictures import writable, write_png
-
-MEANINGS = {
-    "fd": ("Fréchet distance", "lower", "how far the samples, as one cloud, lie from the real pictures"),
-    "kid": ("KID", "lower", "the same question, free of the bias of small n; may dip below zero"),
-    "precision": ("precision", "higher", "share of samples that lie among real pictures: do they look real?"),
-    "recall": ("recall", "higher", "share of real pictures that lie among samples: is everything covered?"),
-    "density": ("density", "higher", "like precision, and hard to fool by outliers; about 1 for real pictures"),
-    "coverage": ("coverage", "higher", "share of real pictures with a sample close by: is anything missing?"),
-    "is": ("Inception Score", "higher", "sure of each sample's class, and many classes"),
-}
-"""Each measure's name, which way is better, and what it means."""
-
-
-@dataclass(frozen=True)
-class Measure:
-    """A value, its 95 % jackknife interval, and its floor: what real pictures score against the same reference."""
-
-    value: float
-    low: float
-    high: float
-    floor: float
-
-    @classmethod
-    def of(cls, found: Estimate, floor: Estimate) -> Measure:
-        """A measure from what samples and what real pictures score."""
-        return cls(found.value, found.low, found.high, floor.value)
 
 
 @dataclass(frozen=True)
@@ -114,6 +89,7 @@ class Result:
         nearest: the nearest training pictures of a few samples.
         notes: what a reader should know, one sentence each.
         diagnosis: what is wrong with the samples, in words; None where nobody looked.
+        by_class: each class by itself; None where nobody asked.
     """
 
     protocol: str
@@ -124,6 +100,7 @@ class Result:
     nearest: Nearest | None
     notes: tuple[str, ...] = ()
     diagnosis: Diagnosis | None = None
+    by_class: ByClass | None = None
 
     @classmethod
     def of(cls, said: Mapping[str, Any]) -> Result:
@@ -131,7 +108,9 @@ class Result:
         keys = [field.name for field in dataclasses.fields(Measure)]
         measures = {name: Measure(**{key: said[name][key] for key in keys}) for name in MEANINGS if name in said}
         classes = said["is"]["classes"] if "is" in said else None
-        return cls(said["protocol"], said["protocol_detail"], said["n"], measures, classes, None, tuple(said["notes"]))
+        by_class = None if said.get("by_class") is None else ByClass.of(said["by_class"])
+        known = (said["protocol"], said["protocol_detail"], said["n"], measures, classes, None, tuple(said["notes"]))
+        return cls(*known, by_class=by_class)
 
     def __getitem__(self, name: str) -> Measure:
         return self.measures[name]
@@ -140,12 +119,13 @@ class Result:
         """Plain values for JSON."""
         found: dict[str, Any] = {"protocol": self.protocol, "protocol_detail": self.protocol_detail, "n": self.n}
         for name, m in self.measures.items():
-            found[name] = {"value": m.value, "low": m.low, "high": m.high, "floor": m.floor}
+            found[name] = m.to_dict()
         if "is" in found:
             found["is"]["classes"] = self.classes
         found["nearest"] = None if self.nearest is None else self.nearest.to_dict()
         found["notes"] = list(self.notes)
         found |= (self.diagnosis or Diagnosis()).to_dict()
+        found["by_class"] = None if self.by_class is None else self.by_class.to_dict()
         return found
 
     def text(self) -> str:
@@ -170,6 +150,8 @@ class Result:
             lines.append(self.nearest.text())
         if self.diagnosis is not None:
             lines += texts(self.diagnosis.findings)
+        if self.by_class is not None:
+            lines += [*self.by_class.text(), ""]
         lines += [f"Note: {note}" for note in self.notes]
         lines.append(f"Protocol {self.protocol}: compare only with results of the same protocol.")
         return "\n".join(lines)

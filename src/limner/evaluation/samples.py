@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from limner.errors import UserError
 from limner.evaluation.reference import read_blocks, shuffled
+
+if TYPE_CHECKING:
+    from limner.data import Pack
 
 Samples: TypeAlias = np.ndarray | Iterable[np.ndarray] | str | Path
 _BLOCK = 1000
@@ -53,22 +56,70 @@ def _from_array(x: np.ndarray, size: tuple[int, int], n: int, seed: int) -> Open
 
 
 def _from_folder(path: Path, size: tuple[int, int], n: int, seed: int) -> Opened:
+    found = _packed(path, size)
+    # All of them, also repetitions that a set to train on would leave out: some generators repeat themselves.
+    numbers = np.sort(shuffled(np.arange(len(found)), seed, "samples")[:n])
+    return Opened(read_blocks(found, numbers), numbers)
+
+
+def _packed(path: Path, size: tuple[int, int]) -> Pack:
     from limner.data import DataOptions, pack
 
     found = pack(path, DataOptions(size=size))
     for native in found.report["sizes"]:  # such as "32x24", width first
         across, down = map(int, native.split("x"))
         _check_size((down, across), size)
-    # All of them, also repetitions that a set to train on would leave out: some generators repeat themselves.
-    numbers = np.sort(shuffled(np.arange(len(found)), seed, "samples")[:n])
-    return Opened(read_blocks(found, numbers), numbers)
+    return found
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Samples with labels (N,), numbers of a set's classes, -1 for others; `read` gives blocks of some of them."""
+
+    labels: np.ndarray
+    read: Callable[[np.ndarray], Iterator[np.ndarray]]
+
+
+def open_labelled(path: str | Path, size: tuple[int, int], names: Sequence[str]) -> Labelled:
+    """Samples of `size` (height, width) with their labels, in a random order.
+
+    An .npz has numbers of the classes in `y`, a folder or archive its classes' names. Raises UserError for others.
+    """
+    path = Path(path)
+    if path.suffix.lower() == ".npz":
+        x, y = _load(path), _read(path).get("y")
+        x = x[..., None] if x.ndim == 3 else x
+        _check(x, size)
+        if y is None or y.shape != (len(x),) or not np.issubdtype(y.dtype, np.integer):
+            raise UserError(f"{str(path)!r} has no array 'y' with the number of each picture's class")
+        order = shuffled(np.arange(len(x)), 0, "labelled")
+        pictures = x
+
+        def blocks(numbers: np.ndarray) -> Iterator[np.ndarray]:
+            rows = order[numbers]
+            return (pictures[rows[i : i + _BLOCK]] for i in range(0, len(rows), _BLOCK))
+
+        return Labelled(np.where((y >= 0) & (y < len(names)), y, -1)[order], blocks)
+    if not path.is_dir() and path.suffix.lower() == ".npy":
+        raise UserError(f"{str(path)!r} has no labels: give an .npz with 'x' and 'y', or a folder a class")
+    found = _packed(path, size)
+    codes = found.labels(np.arange(len(found)))
+    if codes is None or not set(found.classes) & set(names):
+        raise UserError(f"{str(path)!r} has no labels that the set knows: {', '.join(names[:5])}, ...")
+    places = np.array([names.index(name) if name in names else -1 for name in (*found.classes, None)])
+    order = shuffled(np.arange(len(found)), 0, "labelled")
+    return Labelled(places[codes][order], lambda numbers: read_blocks(found, order[numbers]))
+
+
+def _read(path: Path) -> Any:
+    try:
+        return np.load(path, mmap_mode="r" if path.suffix.lower() == ".npy" else None, allow_pickle=False)
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise UserError(f"{str(path)!r} cannot be read as a NumPy file: {error}") from error
 
 
 def _load(path: Path) -> np.ndarray:
-    try:
-        found = np.load(path, mmap_mode="r" if path.suffix.lower() == ".npy" else None, allow_pickle=False)
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(f"{str(path)!r} cannot be read as a NumPy file: {error}") from error
+    found = _read(path)
     if isinstance(found, np.ndarray):
         return found
     for key in ("x", "samples", "images", "arr_0"):

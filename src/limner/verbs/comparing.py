@@ -34,6 +34,7 @@ def compare(
     against: str = "held-out",
     features: str | Path = "default",
     seed: int = 0,
+    per_class: bool = True,
     shard: str | None = None,
     again: bool = False,
     show_real: bool = True,
@@ -57,6 +58,7 @@ def compare(
         budget: seconds of each training, such as "2m". steps: instead, steps of each. Ten minutes unless given.
         seeds: how many trainings of each recipe (seeds 0, 1, ...), or which seeds.
         n, against, features, seed: of the measurement, as for `evaluate`.
+        per_class: where a set has classes and enough real pictures of them, each is painted and measured by itself too.
         shard: "I/N": only each N-th row from the I-th on. Once more without it makes the report of all.
         again: rows that failed are made once more.
         show_real: whether the report may show real pictures; without them it can be given away.
@@ -78,6 +80,8 @@ def compare(
     of_data, of_training = _sorted(options, settings or {})
     packed = pack_of(data, progress=progress, **of_data)
     measured = {"n": _possible(packed, against, n, seed, say), "against": against, "features": str(features)}
+    in_turn = _by_class(packed, measured, seed) if per_class else 0
+    measured["per_class"] = in_turn > 0
     common = {"data": named(data), "pack": packed.id, "options": of_data, "draw": seed, **measured}
     length = _length(budget, steps)
     rows = _rows(named_ones, _seeds(seeds), {"length": length, "settings": of_training}, common)
@@ -85,12 +89,12 @@ def compare(
     if folder.is_file():
         raise UserError(f"--out {folder} is a file: choose a folder")
     mine = rows if part is None else part.rows(rows)
-    cost = _cost(packed, study.unmade(folder, mine, again), len(mine))
+    cost = _cost(packed, study.unmade(folder, mine, again), len(mine), in_turn)
     if dry_run:
         return cost
     say(cost_in_words(cost))
     study.run_rows(folder, mine, lambda row: contending.in_own_process(folder, row, again, quiet), say, again)
-    command = _command(data, models, seeds, common, length, of_training, out)
+    command = _command(data, models, seeds, common, length, of_training, per_class, out)
     report = study.Report(folder, rows, packed, command, show_real)
     if left := len(study.unmade(folder, rows)):
         say(f"{left} of {len(rows)} rows are not there yet: when they are, run it once more without --shard")
@@ -134,6 +138,14 @@ def _possible(packed: Pack, against: str, n: int, seed: int, say: Say) -> int:
     return possible
 
 
+def _by_class(packed: Pack, measured: dict[str, Any], seed: int) -> int:
+    """How many pictures are painted class by class; 0 where there are no classes of enough real pictures."""
+    from limner.evaluation.by_class import real_classes
+
+    real = real_classes(packed, measured["against"], measured["n"], seed)
+    return 0 if real is None else len(real.measured) * real.most
+
+
 def _length(budget: str | float | None, steps: int | None) -> dict[str, int | float]:
     if budget is not None and steps is not None:
         raise UserError("budget and steps contradict each other: give one of them")
@@ -174,19 +186,22 @@ def _rows(
     return named_rows(rows)
 
 
-def _cost(packed: Pack, rows: Sequence[Row], total: int) -> dict[str, Any]:
-    """What is still to be done: seconds by kind of work, disk, and what was found of each model."""
+def _cost(packed: Pack, rows: Sequence[Row], total: int, in_turn: int) -> dict[str, Any]:
+    """What is still to be done: seconds by kind of work, disk, and what was found of each model.
+
+    Beside those of each row, `in_turn` pictures are painted and measured class by class.
+    """
     channels, height, width = packed.shape
     estimates = {(row.label, row.source): row for row in rows if row.kind == "train" and row.seed == rows[0].seed}
-    models = {key: entrants.estimate(row, packed) for key, row in estimates.items()}
+    models = {key: entrants.estimate(row, packed, row.n + in_turn) for key, row in estimates.items()}
     seconds = dict.fromkeys(("train", "paint", "measure"), 0.0)
     disk = 0
     for row in rows:
         of_model = models.get((row.label, row.source), entrants.UNKNOWN)
         seconds["train"] += of_model["train_seconds"]
         seconds["paint"] += of_model["paint_seconds"]
-        seconds["measure"] += row.n * entrants.MEASURE_SECONDS
-        disk += of_model["disk_bytes"] + row.n * channels * height * width
+        seconds["measure"] += (row.n + in_turn) * entrants.MEASURE_SECONDS
+        disk += of_model["disk_bytes"] + (row.n + in_turn) * channels * height * width
     listed = [{"label": label, **found} for (label, _), found in models.items()]
     return {"rows": total, "there": total - len(rows), "seconds": seconds, "disk_bytes": disk, "models": listed}
 
@@ -198,6 +213,7 @@ def _command(
     common: dict[str, Any],
     length: dict[str, int | float],
     settings: dict[str, Any],
+    per_class: bool,
     out: str | Path,
 ) -> str:
     """The command line that makes the whole comparison again."""
@@ -209,4 +225,5 @@ def _command(
         words += ["--labels", str(value)] if name == "labels" else ["--set", f"{name}={value}"]
     words += ["-n", str(common["n"]), "--against", common["against"], "--seed", str(common["draw"])]
     words += [] if common["features"] == "default" else ["--features", common["features"]]
+    words += ["--no-per-class"] if not per_class else []
     return shlex.join([*words, "--out", str(out)])

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from limner.errors import UserError
-from limner.verbs.datasets import Progress
+from limner.verbs.datasets import Progress, counted
 from limner.verbs.preparing import Say
 from limner.verbs.run import Run, open
 from limner.verbs.training import train
@@ -86,6 +86,7 @@ def make(row: Row, folder: Path, progress: Progress | None = None, say: Say | No
         raise UserError(f"{row.data} has changed since the comparison began: choose another --out")
     made: dict[str, Any] = {"training": None, "sampling": None, "curves": None, "abilities": None, "commands": []}
     pictures = Path(row.source)
+    run = None
     if row.kind != "pictures":
         run = _trained(row, folder, progress, say, quiet) if row.kind == "train" else open(row.source)
         _fits(run, packed)
@@ -93,15 +94,16 @@ def make(row: Row, folder: Path, progress: Progress | None = None, say: Say | No
         pictures = folder / SAMPLES / f"{row.name}.npz"
         made["sampling"] = _paint(run, row, pictures, progress)
         made["commands"] = _commands(row, run, pictures)
-    result = evaluate(
-        pictures, packed, against=_part(row), n=row.n, features=row.features, seed=row.draw, progress=progress
-    )
+    labelled = _labelled(run, row, packed, folder, progress) if row.per_class else None
+    made["no_classes"] = labelled if isinstance(labelled, str) else None
+    how = {"against": _part(row), "n": row.n, "features": row.features, "seed": row.draw, "progress": progress}
+    result = evaluate(pictures, packed, labelled=labelled if isinstance(labelled, Path) else None, **how)
     if result.n != row.n:
         raise UserError(
             f"{result.n:,} pictures, but the comparison measures {row.n:,}: give more, or ask for fewer (-n)"
         )
     result.save_sheet(folder / "rows" / f"{row.name}-nearest.png")
-    made["commands"].append(_eval_command(row, packed, pictures))
+    made["commands"] += _eval_commands(row, packed, pictures, run, labelled)
     return {**made, "pictures": str(pictures), "measured": result.to_dict()}
 
 
@@ -172,13 +174,8 @@ def _curves(metrics: list[dict[str, Any]], timed: list[tuple[int, float]]) -> di
 def _paint(run: Run, row: Row, npz: Path, progress: Progress | None) -> dict[str, Any]:
     sampler = run.sampler(row.n, row.draw)
     evaluations = sampler.model.evaluations(sampler.options)
-
-    def counted(done: int, total: int) -> None:
-        if progress is not None:
-            progress(f"making {total:,} pictures", done / max(total, 1))
-
     began = time.monotonic()
-    sampler.write(npz=npz, progress=counted)
+    sampler.write(npz=npz, progress=counted(progress, row.n))
     seconds = time.monotonic() - began
     return {
         "pictures": row.n,
@@ -187,6 +184,23 @@ def _paint(run: Run, row: Row, npz: Path, progress: Progress | None) -> dict[str
         "evaluations": evaluations,
         "options": sampler.about["options"],
     }
+
+
+def _labelled(run: Run | None, row: Row, packed: Pack, folder: Path, progress: Progress | None) -> Path | str:
+    """Pictures with labels to measure class by class; or why there are none."""
+    from limner.evaluation.samples import open_labelled
+    from limner.verbs.classes import class_sampler
+
+    try:
+        if run is None:
+            open_labelled(row.source, packed.shape[1:], packed.classes)
+            return Path(row.source)
+        sampler = class_sampler(run, packed, row.against, row.n, row.draw)
+    except UserError as error:
+        return str(error)
+    npz = folder / SAMPLES / f"{row.name}-classes.npz"
+    sampler.write(npz=npz, progress=counted(progress, sampler.request.n))
+    return npz
 
 
 def _commands(row: Row, run: Run, npz: Path) -> list[str]:
@@ -202,12 +216,20 @@ def _commands(row: Row, run: Run, npz: Path) -> list[str]:
     return [*lines, shlex.join(painted)]
 
 
-def _eval_command(row: Row, packed: Pack, pictures: Path) -> str:
+def _eval_commands(row: Row, packed: Pack, pictures: Path, run: Run | None, labelled: Any) -> list[str]:
+    """What measures the row again; a run's classes by a command of their own, since its pictures have no labels."""
     known = set(row.options) <= {"size"}  # the pack itself stands for what `limn eval` has no option for
-    words = ["limn", "eval", str(pictures), "--data", row.data if known else str(packed.path)]
-    words += typed(row.options) if known else []
+    words = ["--data", row.data if known else str(packed.path), *(typed(row.options) if known else [])]
     words += ["--against", row.against, "-n", str(row.n), "--seed", str(row.draw)]
-    return shlex.join([*words, *([] if row.features == "default" else ["--features", row.features])])
+    words += [] if row.features == "default" else ["--features", row.features]
+    per_class = ["--per-class"] if isinstance(labelled, Path) else []
+    plain = ["limn", "eval", str(pictures), *words]
+    if run is None:
+        return [shlex.join([*plain, *per_class])]
+    return [
+        shlex.join(plain),
+        *([shlex.join(["limn", "eval", str(run.path), *words, *per_class])] if per_class else []),
+    ]
 
 
 def typed(options: dict[str, Any]) -> list[str]:

@@ -130,6 +130,14 @@ def named(data: str | Path) -> str:
     return str(Path(data).expanduser().resolve())
 
 
+def counted(progress: Progress | None, n: int) -> Callable[[int, int], None] | None:
+    """What a sampler of n pictures calls with (done, total)."""
+    if progress is None:
+        return None
+    say = progress
+    return lambda done, total: say(f"making {n:,} pictures", done / max(total, 1))
+
+
 def _told(progress: Progress | None) -> Callable[[int, int, str], None] | None:
     if progress is None:
         return None

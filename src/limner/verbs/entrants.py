@@ -51,8 +51,8 @@ def resolve(models: str | Sequence[str]) -> list[Entrant]:
     return found
 
 
-def estimate(row: Row, packed: Pack) -> dict[str, Any]:
-    """What a training row costs: seconds of training and painting, bytes on the disk; `unknown` says why not.
+def estimate(row: Row, packed: Pack, pictures: int) -> dict[str, Any]:
+    """What a training row of so many painted pictures costs: seconds, bytes on the disk; `unknown` says why not.
 
     A model that cannot be tried is not this function's matter: its row will say so.
     """
@@ -72,7 +72,7 @@ def estimate(row: Row, packed: Pack) -> dict[str, Any]:
         return {**UNKNOWN, "train_seconds": row.length.get("budget", 0.0), "unknown": in_one_line(error)}
     return {
         "train_seconds": cost["seconds"],
-        "paint_seconds": row.n * evaluations / (_FORWARD * cost["pictures_per_second"]),
+        "paint_seconds": pictures * evaluations / (_FORWARD * cost["pictures_per_second"]),
         "disk_bytes": cost["disk_bytes"],
         "parameters": cost["parameters"],
         "evaluations": evaluations,

@@ -12,7 +12,8 @@ from limner import storage
 from limner.errors import UserError
 from limner.runs import CONFIG, ROOT
 from limner.verbs import units
-from limner.verbs.datasets import Progress, named, pack_of_run
+from limner.verbs.classes import class_sampler
+from limner.verbs.datasets import Progress, counted, named, pack_of_run
 from limner.verbs.datasets import pack as pack_of
 from limner.verbs.run import Run, open
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from limner.evaluation import Result
     from limner.pictures import Pictures
     from limner.processes import Processes
+    from limner.tasks.sample import Sampler
 
 EVALS = "evals"
 Say = Callable[[str], None]
@@ -38,6 +40,7 @@ def evaluate(
     features: str | Path = "default",
     size: str | int | tuple[int, int] | None = None,
     label: Any = None,
+    per_class: bool = False,
     device: str = "auto",
     precision: str = "float32",
     progress: Progress | None = None,
@@ -57,6 +60,7 @@ def evaluate(
         seed: of the run's pictures and of the choice of real ones.
         features: the network to compare in, by name or by path.
         size: of the real pictures; a run's own, or the set's, unless given.
+        per_class: each class by itself as well, of pictures painted with its label; of a file, by the labels in it.
         label, device, precision, options: of the run's pictures, as in `Run.sample`.
         progress: called with what is being done and its share.
     """
@@ -66,7 +70,8 @@ def evaluate(
     how: dict[str, Any] = {"against": against, "seed": seed, "features": features, "progress": progress}
     run = _run(samples)
     if run is not None:
-        return _of_run(run, _pack_for(run, data, size, progress), n, how, label, device, precision, options)
+        painting = {"label": label, "device": device, "precision": precision, **options}
+        return _of_run(run, _pack_for(run, data, size, progress), n, how, painting, per_class)
     given = {"label": label, **options}
     if any(value is not None for value in given.values()):
         names = ", ".join(key for key, value in given.items() if value is not None)
@@ -76,10 +81,14 @@ def evaluate(
     pixels = samples.pixels if isinstance(samples, Pictures) else samples
     assert not isinstance(pixels, Run)
     real = pack_of(data, progress=progress, size=size)
-    return _measured(pixels, real, n, how, Processes.join())
+    if per_class and not isinstance(pixels, str | Path):
+        raise UserError("per class, a file or folder with labels or a run is measured: save these pictures first")
+    return _measured(pixels, real, n, how, Processes.join(), pixels if per_class else None)  # type: ignore[arg-type]
 
 
-def _measured(samples: Any, pack: Pack, n: int, how: dict[str, Any], processes: Processes) -> Result:
+def _measured(
+    samples: Any, pack: Pack, n: int, how: dict[str, Any], processes: Processes, labelled: str | Path | None = None
+) -> Result:
     """What `evaluation.evaluate` finds; the first process measures, features are taken by all of them."""
     from limner import evaluation
     from limner.crew import Crew
@@ -88,7 +97,9 @@ def _measured(samples: Any, pack: Pack, n: int, how: dict[str, Any], processes: 
     crew = Crew(processes, {"features": network.extract})
     if not crew.leads:
         return evaluation.Result.of(crew.follow())
-    result = evaluation.evaluate(samples, pack, n=n, **{**how, "features": evaluation.Shared(network, crew)})
+    result = evaluation.evaluate(
+        samples, pack, n=n, labelled=labelled, **{**how, "features": evaluation.Shared(network, crew)}
+    )
     crew.dismiss(result.to_dict())
     return result
 
@@ -127,9 +138,7 @@ def _pack_for(run: Run, data: str | Path | None, size: Any, progress: Progress |
     return pack_of(source, progress=progress, size=size or (spec.height, spec.width), channels=spec.channels)
 
 
-def _of_run(
-    run: Run, pack: Pack, n: int, how: dict[str, Any], label: Any, device: str, precision: str, options: dict[str, Any]
-) -> Result:
+def _of_run(run: Run, pack: Pack, n: int, how: dict[str, Any], painting: dict[str, Any], per_class: bool) -> Result:
     from limner.evaluation import load
     from limner.evaluation.measure import FEWEST, choose_real
     from limner.training.card import shared_by
@@ -140,18 +149,21 @@ def _of_run(
     needed = len(choose_real(pack, how["against"], n, how["seed"]).reference)
     if needed < FEWEST:
         raise UserError(f"only {needed} pictures to measure, at least {FEWEST} are needed: a larger -n, or more data")
-    sampler = run.sampler(needed, how["seed"], label, device=device, precision=precision, **options)
-    folder = run.path / EVALS
-    kept = folder / f"samples-{sampler.digest}-n{needed}.npz"
-    progress = how["progress"]
+    if per_class and painting["label"] is not None:
+        raise UserError("per class paints all classes in turn, so leave the label away")
+    sampler = run.sampler(needed, how["seed"], **painting)
     processes = sampler.crew.processes
-    if not processes.tell(kept.is_file):
-        sampler.write(npz=kept, progress=_counted(progress, needed))
-    result = _measured(kept, pack, n, how, processes)
+    labelled = None
+    if per_class:
+        of_classes = {key: value for key, value in painting.items() if key != "label"}
+        in_turn = class_sampler(run, pack, how["against"], needed, how["seed"], **of_classes)
+        labelled = _painted(in_turn, run, how["progress"])
+    result = _measured(_painted(sampler, run, how["progress"]), pack, n, how, processes, labelled)
     shared = f"trained with a global batch of {shared_by(run.config, run.status)}"
     result = dataclasses.replace(result, notes=(*result.notes, shared))
     if not processes.first:
         return result
+    folder, kept = run.path / EVALS, _kept(sampler, run)
     name = f"{sampler.digest}-{result.protocol}"
     training = {"global_batch": run.config.train.batch, "processes": run.status.get("processes", 1)}
     record = {**result.to_dict(), "training": training, "samples": sampler.about, "pictures": str(kept.name)}
@@ -160,6 +172,18 @@ def _of_run(
         result.save_sheet(folder / f"{name}-nearest.png")
     _renew_card(run)
     return result
+
+
+def _kept(sampler: Sampler, run: Run) -> Path:
+    return run.path / EVALS / f"samples-{sampler.digest}-n{sampler.request.n}.npz"
+
+
+def _painted(sampler: Sampler, run: Run, progress: Progress | None) -> Path:
+    """The sampler's pictures in the run's folder, made unless they are there."""
+    kept = _kept(sampler, run)
+    if not sampler.crew.processes.tell(kept.is_file):
+        sampler.write(npz=kept, progress=counted(progress, sampler.request.n))
+    return kept
 
 
 def _same_size(run: Run, height: int, width: int) -> None:
@@ -172,10 +196,3 @@ def _renew_card(run: Run) -> None:
     from limner.training.card import write_card
 
     write_card(run.folder)
-
-
-def _counted(progress: Progress | None, n: int) -> Callable[[int, int], None] | None:
-    if progress is None:
-        return None
-    say = progress
-    return lambda done, total: say(f"making {n:,} pictures", done / max(total, 1))

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from limner.studies import plots
 from limner.studies.compare import words
-from limner.studies.compare.tables import abilities, classes, colour_of, ranking
+from limner.studies.compare.by_class import by_class
+from limner.studies.compare.tables import WAYS, abilities, classes, colour_of, ranking
 from limner.studies.page import card, document, escape, heading, legend, section
 from limner.studies.plots import Series
 
 if TYPE_CHECKING:
     from limner.studies.compare.pictures import Sheets
-
-_ORIENTED = {"lower": "lower is better", "higher": "higher is better"}
 
 
 def page(report: dict[str, Any], sheets: Sheets) -> str:
@@ -33,6 +32,7 @@ def page(report: dict[str, Any], sheets: Sheets) -> str:
             section("Quality and what it costs", *_costs(report)),
             section("How the trainings went", *_curves(report)),
             *_of_classes(report),
+            *([section("How good is each class?", *of_each)] if (of_each := list(by_class(report))) else []),
             *([section("Copies?", *_nearest(report, sheets))] if sheets.show_real else []),
             section("What each can do beside making new pictures", abilities(models)),
         ]
@@ -57,7 +57,7 @@ def _subtitle(report: dict[str, Any]) -> str:
 
 def _meanings(models: list[dict[str, Any]]) -> str:
     entries = [
-        f"<div><dt>{escape(name)} <span class='soft'>({_ORIENTED[better]})</span></dt><dd>{escape(meaning)}</dd></div>"
+        f"<div><dt>{escape(name)} <span class='soft'>({WAYS[better]})</span></dt><dd>{escape(meaning)}</dd></div>"
         for key, (name, better, meaning) in words.EXPLAINED.items()
         if key in models[0]["measures"]
     ]
@@ -124,7 +124,7 @@ def _costs(report: dict[str, Any]) -> Iterable[str]:
     if not charts:
         yield "<p class='soft'>All sets were there already, so their costs are not known.</p>"
         return
-    yield f"<p class='small'>Down and to the left is better: {_ORIENTED[better]}, and so is cheaper.</p>"
+    yield f"<p class='small'>Down and to the left is better: {WAYS[better]}, and so is cheaper.</p>"
     yield f'<div class="cards">{"".join(charts)}</div>'
 
 

@@ -17,7 +17,8 @@ Kind = Literal["train", "run", "pictures"]
 class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One generator to train, or one set that is there already, and how it is measured.
 
-    All of it is what a result depends on: a result is used again only where its row is equal.
+    All of it is what a result depends on: a result is used again only where its row is equal, but for `group`, which
+    says nothing of it, and `per_class`, which adds to it.
 
     Attributes:
         name: of its files. label: the row's model in the report; rows of one label are seeds of one model.
@@ -26,6 +27,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         data: the pictures, as named. pack: their id. options: how they are read.
         length: the training's {"budget": seconds} or {"steps": n}. settings: of the training, beside that.
         n, against, features, draw: of the measurement; `draw` seeds samples and the choice of real ones.
+        per_class: each class is painted and measured by itself as well, where there are enough real pictures of any.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     against: str = "held-out"
     features: str = "default"
     draw: int = 0
+    per_class: bool = False
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any
 from scipy.stats import t as student
 
 from limner.evaluation.intervals import GROUPS
-from limner.evaluation.result import MEANINGS
+from limner.evaluation.meanings import MEANINGS
 
 LEVEL = 0.95
 TEST = (
@@ -119,8 +119,3 @@ def order(summaries: Sequence[Summary], by: str) -> list[int]:
     """Best first by the mean of one measure."""
     sign = 1 if MEANINGS[by][1] == "lower" else -1
     return sorted(range(len(summaries)), key=lambda i: sign * summaries[i].mean)
-
-
-def measure_to_rank_by(n: int, dimension: int) -> str:
-    """The Fréchet distance, or where so few pictures make it mostly bias, KID."""
-    return "fd" if n >= 2 * dimension else "kid"

@@ -10,15 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from limner import storage
+from limner.evaluation.by_class import FEWEST, real_classes
 from limner.evaluation.features import load
+from limner.evaluation.meanings import MEANINGS, leading
 from limner.evaluation.protocol import require_one_protocol
-from limner.evaluation.result import MEANINGS
 from limner.provenance import version
 from limner.studies.compare import words
 from limner.studies.compare.page import page
 from limner.studies.compare.pictures import Sheets
 from limner.studies.compare.plan import Row
-from limner.studies.compare.ranking import TEST, Summary, contest, measure_to_rank_by, order, summarise
+from limner.studies.compare.ranking import TEST, Summary, contest, order, summarise
 from limner.studies.compare.rows import Result, outcomes, unmade
 from limner.training.resolve import machine
 
@@ -65,7 +66,7 @@ class Report:
         require_one_protocol(measured)
         by = "fd"
         if finished:
-            by = measure_to_rank_by(measured[0]["n"], load(self.rows[0].features).dimension)
+            by = leading(measured[0]["n"], load(self.rows[0].features).dimension)
         models = rank(finished, by)
         failed = [
             {"row": result["row"]["name"], "label": result["row"]["label"], "why": result["failed"]}
@@ -89,8 +90,18 @@ class Report:
             "models": models,
             "failed": failed,
             "results": results,
+            "by_class": self._by_class(),
         }
         return {**found, "verdict": words.verdict(found)}
+
+    def _by_class(self) -> dict[str, Any] | None:
+        """The classes with the number of real pictures each is measured against; None where the set has none."""
+        first = self.rows[0]
+        real = real_classes(self.pack, first.against, first.n, first.draw)
+        if real is None:
+            return None
+        counts = dict(zip(real.names, map(len, real.reference), strict=True))
+        return {"column": real.column, "pictures": counts, "fewest": FEWEST, "share": real.share}
 
     def _data(self) -> dict[str, Any]:
         first, pack = self.rows[0], self.pack
@@ -127,6 +138,7 @@ def rank(results: Sequence[Result], by: str) -> list[dict[str, Any]]:
             "tied_with_best": place == 0 or not contest(best[2][by], measures[by]).ahead,
             **_costs(rows),
             "abilities": rows[0]["abilities"],
+            "by_class": _one_class_after_another(rows),
             "findings": _findings(rows),
         }
         for other, _, theirs in rest:
@@ -135,6 +147,12 @@ def rank(results: Sequence[Result], by: str) -> list[dict[str, Any]]:
             entry["next"] = {"label": other, "words": said, "gap": test.gap, "chance": test.chance}
         found.append(entry)
     return found
+
+
+def _one_class_after_another(rows: Sequence[Result]) -> dict[str, Any]:
+    """The classes of a model's first row, or why there are none. Later seeds stand in `results`."""
+    found = rows[0]["measured"].get("by_class")
+    return {"classes": [], "why": rows[0].get("no_classes"), **(found or {})}
 
 
 def summaries(rows: Sequence[Result]) -> dict[str, Summary]:

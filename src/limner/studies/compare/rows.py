@@ -37,7 +37,8 @@ def result_of(folder: Path, row: Row) -> Result | None:
         return None
     found: Result = json.loads(path.read_text())
     then, now = found["row"], msgspec.to_builtins(row)
-    if other := [key for key in now if key != "group" and then.get(key) != now[key]]:
+    beside = ("group", "per_class")
+    if other := [key for key in now if key not in beside and then.get(key) != now[key]]:
         said = "; ".join(f"{key} {then.get(key)!r} then, {now[key]!r} now" for key in other)
         raise UserError(f"{path} was made otherwise ({said}): ask as you did then, or choose another --out")
     return found

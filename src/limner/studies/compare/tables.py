@@ -23,7 +23,8 @@ _ABILITIES = {
     "critique": ("critique", "has a network that tells real from generated"),
 }
 _SHOWN = ("fd", "kid", "precision", "recall", "coverage")
-_WAYS = {"lower": "lower is better", "higher": "higher is better"}
+WAYS = {"lower": "lower is better", "higher": "higher is better"}
+"""Which way of a measure is better, in words."""
 
 
 def colour_of(model: dict[str, Any]) -> str:
@@ -41,7 +42,7 @@ def ranking(report: dict[str, Any]) -> str:
     cells = ['<th scope="col">model</th>']
     for name in shown:
         title, better, _ = words.EXPLAINED[name]
-        cells.append(f'<th scope="col">{title}<span class="way">{_WAYS[better]}</span></th>')
+        cells.append(f'<th scope="col">{title}<span class="way">{WAYS[better]}</span></th>')
         if name == by:
             kind = "log scale; " if scale.log else ""
             cells.append(f'<th scope="col" class="left"><span class="way">{kind}dots: seeds, line: 95 %</span></th>')
@@ -56,7 +57,7 @@ def ranking(report: dict[str, Any]) -> str:
     ):
         cells.append(f'<th scope="col">{title}<span class="way">{way}</span></th>')
     rows = [_floor_row(models[0], shown, by), *(_row(model, shown, by, scale) for model in models)]
-    return _table("".join(cells), rows)
+    return table("".join(cells), rows)
 
 
 def _row(model: dict[str, Any], shown: list[str], by: str, scale: Scale) -> str:
@@ -139,7 +140,7 @@ def classes(report: dict[str, Any]) -> str | None:
         if len(order) < len(names)
         else ""
     )
-    return _table(head, body) + left
+    return table(head, body) + left
 
 
 def abilities(models: list[dict[str, Any]]) -> str:
@@ -156,10 +157,11 @@ def abilities(models: list[dict[str, Any]]) -> str:
         cells = "".join(f"<td>{'yes' if name in model['abilities'] else ''}</td>" for name in used)
         body.append(f'<tr><th scope="row">{html.escape(model["label"])}</th>{cells}</tr>')
     said = "; ".join(f"<b>{_ABILITIES[name][0]}</b>: {_ABILITIES[name][1]}" for name in used)
-    return f"{_table(head, body)}<p class='small soft'>{said}.</p>"
+    return f"{table(head, body)}<p class='small soft'>{said}.</p>"
 
 
-def _table(head: str, rows: list[str]) -> str:
+def table(head: str, rows: list[str]) -> str:
+    """A table that scrolls by itself where the page is narrow; its head's cells, its body's rows."""
     return (
         f'<div class="scroll" tabindex="0"><table><thead><tr>{head}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"

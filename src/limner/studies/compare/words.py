@@ -56,6 +56,8 @@ def verdict(report: dict[str, Any]) -> list[str]:
         said.append(f"What is still wrong with the pictures of {best['label']}: {_listed(best['findings'])}.")
     elif len(models) > 1:
         said.append(f"No particular fault was found in the pictures of {best['label']}.")
+    if best["by_class"].get("words"):
+        said.append(f"Class by class, {best['label']}: {best['by_class']['words']}.")
     if report["failed"]:
         names = sorted({one["label"] for one in report["failed"]})
         said.append(f"{', '.join(names)} failed in at least one row: the reasons stand below.")
