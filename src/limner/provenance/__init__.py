@@ -1,7 +1,6 @@
 """What a written picture says about itself: who made it, from what, and that a model did."""
 
-from limner.provenance.png import SOFTWARE as SOFTWARE
 from limner.provenance.png import parameters as parameters
 from limner.provenance.png import png_text as png_text
 from limner.provenance.png import read_png as read_png
-from limner.provenance.png import version as version
+from limner.provenance.version import version as version

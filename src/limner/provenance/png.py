@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import quoteattr
 
 from limner.errors import UserError
+from limner.provenance.version import NAME, version
 
 if TYPE_CHECKING:
     from PIL.PngImagePlugin import PngInfo
 
-SOFTWARE = "limner"
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 
 _XMP = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
@@ -31,16 +31,6 @@ xmp:CreatorTool={tool} Iptc4xmpExt:DigitalSourceType={source}/></rdf:RDF></x:xmp
 
 # Our option's name and the name that other programs know it by, in the order in which they write them.
 _KNOWN = {"steps": "Steps", "solver": "Sampler", "guidance": "CFG scale"}
-
-
-def version() -> str:
-    """The installed version of this package; "0" in a source tree that was never installed."""
-    import importlib.metadata  # costs as much as all the rest of the command line
-
-    try:
-        return importlib.metadata.version(SOFTWARE)
-    except importlib.metadata.PackageNotFoundError:
-        return "0"
 
 
 def parameters(record: Mapping[str, Any]) -> str:
@@ -61,7 +51,7 @@ def parameters(record: Mapping[str, Any]) -> str:
     pairs["Model hash"] = (record.get("weights") or "")[:10] or None
     pairs |= {"Model": record.get("run"), "Recipe": record.get("recipe"), "Index": record.get("index")}
     pairs |= {key.capitalize(): value for key, value in options.items()}
-    pairs["Version"] = f"{SOFTWARE} {version()}"
+    pairs["Version"] = f"{NAME} {version()}"
     line = ", ".join(f"{name}: {_quoted(value)}" for name, value in pairs.items() if value is not None)
     asked = " ".join(str(record.get("label") or "").split())
     return f"{asked}\n{line}" if asked else line
@@ -71,10 +61,10 @@ def png_text(record: Mapping[str, Any]) -> PngInfo:
     """Chunks for `Image.save(..., pnginfo=...)`; `record` as in `parameters`."""
     from PIL.PngImagePlugin import PngInfo
 
-    tool = f"{SOFTWARE} {version()}"
+    tool = f"{NAME} {version()}"
     info = PngInfo()
     info.add_text("parameters", parameters(record))
-    info.add_text(SOFTWARE, json.dumps({"version": version(), **record}, ensure_ascii=False))
+    info.add_text(NAME, json.dumps({"version": version(), **record}, ensure_ascii=False))
     info.add_itxt("XML:com.adobe.xmp", _XMP.format(tool=quoteattr(tool), source=quoteattr(SOURCE_TYPE)))
     return info
 
@@ -84,9 +74,9 @@ def read_png(path: Path) -> dict[str, Any]:
     from PIL import Image
 
     with Image.open(path) as picture:
-        text = picture.info.get(SOFTWARE)
+        text = picture.info.get(NAME)
     if text is None:
-        raise UserError(f"{path} says nothing about how it was made: it has no text {SOFTWARE!r}")
+        raise UserError(f"{path} says nothing about how it was made: it has no text {NAME!r}")
     found: dict[str, Any] = json.loads(text)
     return found
 
