@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     # what there is
     from limner.verbs import check_recipe as check_recipe
     from limner.verbs import compare as compare
+    from limner.verbs import critique as critique
     from limner.verbs import describe as describe
     from limner.verbs import doctor as doctor
     from limner.verbs import estimate as estimate
@@ -55,6 +56,7 @@ _HOME = {
     "sweep": "limner.verbs",
     "compare": "limner.verbs",
     "check_recipe": "limner.verbs",
+    "critique": "limner.verbs",
     "describe": "limner.verbs",
     "doctor": "limner.verbs",
     "models": "limner.verbs",

@@ -9,6 +9,8 @@ from limner.verbs.catalogue import models as models
 from limner.verbs.checking import check_recipe as check_recipe
 from limner.verbs.comparing import compare as compare
 from limner.verbs.comparing import cost_in_words as cost_in_words
+from limner.verbs.critiquing import Critique as Critique
+from limner.verbs.critiquing import critique as critique
 from limner.verbs.datasets import pack as pack
 from limner.verbs.datasets import scan as scan
 from limner.verbs.measuring import evaluate as evaluate
