@@ -59,14 +59,17 @@ class Leaky(nn.Module):
         return F.leaky_relu(x, 0.2) * GAIN
 
 
+def fall(before: int, after: int, halve: nn.Module) -> nn.Sequential:
+    """Features (B, before, H, W) to (B, after, H/2, W/2) (1710.10196, table 2)."""
+    return nn.Sequential(EqualisedConv2d(before, before, 3), Leaky(), EqualisedConv2d(before, after, 3), Leaky(), halve)
+
+
 class Residual(nn.Module):
     """Features (B, before, H, W) to (B, after, H/2, W/2): (shortcut + branch) / sqrt(2) (1912.04958, figure 7c)."""
 
     def __init__(self, before: int, after: int, halve: nn.Module) -> None:
         super().__init__()
-        self.layers = nn.Sequential(
-            EqualisedConv2d(before, before, 3), Leaky(), EqualisedConv2d(before, after, 3), Leaky(), halve
-        )
+        self.layers = fall(before, after, halve)
         self.shortcut = nn.Sequential(halve, EqualisedConv2d(before, after, 1, bias=False))
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Convolutions whose weights a style scales, and noise between them.
+"""How a style enters: by scaling the weights of a convolution, by scale and shift of its result; noise between them.
 
 Karras et al. 2020, "Analyzing and improving the image quality of StyleGAN", arXiv 1912.04958, section 2.2.
 """
@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from limner.draws import layer_normal
+from limner.nn.conditional import ConditionalNorm
 from limner.nn.equalised import EqualisedLinear
 
 
@@ -42,12 +43,24 @@ class ModulatedConv2d(nn.Module):
 
 
 class Noise(nn.Module):
-    """x + strength n, n one standard normal number a place and picture, shared by the channels; strength from 0."""
+    """x + strength n, n one standard normal number a place and picture, shared by the channels; strength from 0.
 
-    def __init__(self) -> None:
+    Args:
+        channels: how many have a strength of their own (1812.04948); 1 for one of all (1912.04958).
+    """
+
+    def __init__(self, channels: int = 1) -> None:
         super().__init__()
-        self.strength = nn.Parameter(torch.zeros(()))
+        self.strength = nn.Parameter(torch.zeros(channels, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W)."""
         return x + self.strength.to(x.dtype) * layer_normal(x.detach()[:, :1])
+
+
+class AdaIN(ConditionalNorm):
+    """Adaptive instance normalisation (B, C, H, W) by styles (B, D), at an equalised rate (1812.04948, eq. 1)."""
+
+    def __init__(self, channels: int, style: int) -> None:
+        super().__init__("instance", channels, style)
+        self.film = EqualisedLinear(style, 2 * channels)

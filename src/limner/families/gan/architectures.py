@@ -14,6 +14,10 @@ TABLE = {
     "r3gan": "limner.families.gan.r3gan:NETWORKS",
     "sagan": "limner.families.gan.sagan:NETWORKS",
     "biggan": "limner.families.gan.biggan:NETWORKS",
+    "progan": "limner.families.gan.progan:NETWORKS",
+    "stylegan": "limner.families.gan.stylegan:NETWORKS",
+    "stylegan2": "limner.families.gan.stylegan2:NETWORKS",
+    "fastgan": "limner.families.gan.fastgan:NETWORKS",
 }
 
 

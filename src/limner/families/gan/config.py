@@ -19,7 +19,7 @@ from limner.families.gan.options import Regularisers, Stabilisers
 from limner.losses import adversarial
 from limner.nn.augment import Change
 from limner.nn.norm import NormName
-from limner.nn.resample import Up
+from limner.nn.resample import Down, Up
 
 ADAM = Optimiser(name="adam", rate=2e-4, betas=(0.5, 0.999))
 
@@ -50,9 +50,14 @@ class GANConfig(Options):
             layer of "mlp" has eight times `width` units.
         depth: number of hidden layers of "mlp" (3); residual blocks at each resolution of "r3gan" (1);
             layers between latent and style of "stylegan" and "stylegan2" (4).
-        upsample, kernel, dropout: "transposed": transposed, 4, 0; "dense": nearest, 5, 0.3; "resnet": nearest;
-            "mlp": dropout 0. The dropout is in the discriminator.
-        patch: side of the squares of pixels that are channels of the finest resolution ("r3gan", "stylegan", "stylegan2": 1).
+        doubling: each hidden layer of the generator "mlp" has twice the units of the one before, of its discriminator
+            half of them.
+        upsample, kernel: "transposed": transposed, 4; "dense": nearest, 5; "resnet": nearest.
+        downsample: of the discriminators "transposed" and "dense" (strided).
+        dropout: share of the discriminator's values dropped, behind every layer of "transposed" (0), "dense" (0.3) and
+            "mlp" (0), before the last one of others (0).
+        patch: side of the squares of pixels that are channels of the finest resolution ("r3gan", "stylegan",
+            "stylegan2": 1).
         coarsest: the shorter side of the first pictures of "progan" is this (8) to twice this.
         group_width: channels of each group of the 3x3 convolutions ("r3gan": 16; 0 for two whole convolutions a block).
         generator_norm, discriminator_norm: normalisation. Generators have batch. Discriminators: "transposed" batch,
@@ -78,14 +83,18 @@ class GANConfig(Options):
         regularisers, stabilisers: what else holds the networks and keeps the game steady (`options`).
     """
 
-    architecture: Literal["transposed", "dense", "resnet", "mlp", "r3gan", "sagan", "biggan"] = "transposed"
+    architecture: Literal[
+        "transposed", "dense", "resnet", "mlp", "r3gan", "sagan", "biggan", "progan", "stylegan", "stylegan2", "fastgan"
+    ] = "transposed"
     code: Literal["noise", "encoded"] = "noise"
     latent: Positive = 100
     prior: Literal["normal", "uniform"] = "normal"
     width: Positive = 64
     widest: Positive = 512
     depth: Positive | None = None
+    doubling: bool | None = None
     upsample: Up | None = None
+    downsample: Down | None = None
     kernel: Annotated[int, Meta(ge=3, le=9)] | None = None
     dropout: Annotated[float, Meta(ge=0, lt=1)] | None = None
     patch: Literal[1, 2, 4] | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from limner.api import Spec
 from limner.families.gan import conditioning
 from limner.families.gan.config import GANConfig
+from limner.nn.dropout import Dropout
 from limner.nn.embed import LabelEmbedding
 from limner.nn.minibatch import Deviation, Discrimination, Minibatch
 
@@ -33,14 +34,19 @@ class Critic(nn.Module):
     """D: forward(pictures (B, C, H, W), labels (B, A) or None) gives logits (B,), or all that it says.
 
     An architecture sets `inner` (`conditioning.projection_table`), calls `conclude` once, and gives `features`.
+
+    Attributes:
+        drops_itself: whether `features` have dropout already; of others it is taken behind them.
     """
 
+    drops_itself: ClassVar[bool] = False
     score: nn.Linear
     inner: LabelEmbedding | None
 
     def conclude(self, config: GANConfig, spec: Spec, width: int, minibatch: str = "none") -> None:
         """Make the last layers, behind features (B, width); `minibatch` is the architecture's own."""
         self.width = width
+        self.drop = Dropout(0.0 if self.drops_itself else config.dropout or 0.0)
         steady = config.stabilisers
         self.crowd: Minibatch | None = None
         match steady.minibatch or minibatch:
@@ -63,6 +69,7 @@ class Critic(nn.Module):
 
     def judgement(self, features: Tensor, labels: Tensor | None) -> Judgement:
         """What D makes of features (B, width)."""
+        features = self.drop(features)
         seen = features if self.crowd is None else torch.cat([features, self.crowd(features)], 1)
         logits = conditioning.projected(self.score(seen).squeeze(1), features, labels, self.inner)
         return Judgement(logits, features, tuple(layer(features) for layer in self.tell))

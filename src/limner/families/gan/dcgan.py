@@ -19,7 +19,7 @@ from limner.families.gan.critic import Critic as Judge
 from limner.nn.conv import channels, cropped, padded, pyramid
 from limner.nn.dropout import Dropout
 from limner.nn.norm import BatchNorm, norm
-from limner.nn.resample import Up, up
+from limner.nn.resample import Up, down, up
 
 
 class Painter(config.Painter):
@@ -60,6 +60,8 @@ class Painter(config.Painter):
 class Critic(Judge):
     """D: pictures (B, C, H, W) and labels (B, A) to logits (B,)."""
 
+    drops_itself = True
+
     def __init__(self, config: GANConfig, spec: Spec) -> None:
         super().__init__()
         dense = config.architecture == "dense"
@@ -71,13 +73,12 @@ class Critic(Judge):
         widths = channels(config.width, config.widest, levels - 1)
         self.planes = conditioning.planes_table(config, spec)
         self.inner = conditioning.projection_table(config, spec, widths[-1] * math.prod(start))
-        self.first = nn.Sequential(
-            nn.Conv2d(spec.channels, widths[0], kernel, 2, (kernel - 1) // 2), nn.LeakyReLU(0.2), Dropout(share)
-        )
+        way = config.downsample or "strided"
+        self.first = nn.Sequential(down(way, spec.channels, widths[0], kernel), nn.LeakyReLU(0.2), Dropout(share))
         layers: list[nn.Module] = []
         joined = config.embedding if self.planes else 0
         for before, after in zip(widths, widths[1:], strict=False):
-            layers.append(nn.Conv2d(before + joined, after, kernel, 2, (kernel - 1) // 2, bias=kind == "none"))
+            layers.append(down(way, before + joined, after, kernel, bias=kind == "none"))
             layers += [norm(kind, after), nn.LeakyReLU(0.2), Dropout(share)]
             joined = 0
         self.layers = nn.Sequential(*layers)
@@ -118,7 +119,7 @@ def initialise(network: nn.Module) -> None:
 NETWORKS = Architecture(
     Painter,
     Critic,
-    heeds=("code", "widest", "upsample", "kernel", "dropout"),
+    heeds=("code", "widest", "upsample", "downsample", "kernel"),
     norms=("batch", "layer", "group", "instance", "rms", "pixel", "none"),
     smallest=8,
 )

@@ -22,17 +22,23 @@ UNITS = 8
 DEPTH = 3
 
 
+def hidden(config: GANConfig) -> list[int]:
+    """Units of G's hidden layers; D has them the other way round."""
+    depth, units = config.depth or DEPTH, UNITS * config.width
+    return [units * 2**layer if config.doubling else units for layer in range(depth)]
+
+
 class Painter(config.Painter):
     """G: a latent (B, latent) and labels (B, A) to pictures (B, C, H, W) in [-1, 1]."""
 
     def __init__(self, config: GANConfig, spec: Spec) -> None:
         super().__init__()
-        kind, units = config.generator_norm or "batch", UNITS * config.width
+        kind = config.generator_norm or "batch"
         self.shape, self.wanted = spec.shape, (config.latent,)
         self.labels = conditioning.painter_table(config, spec)
         before = config.latent + (config.embedding if self.labels else 0)
         layers: list[nn.Module] = []
-        for _ in range(config.depth or DEPTH):
+        for units in hidden(config):
             layers += [nn.Linear(before, units, bias=kind == "none"), norm(kind, units), nn.LeakyReLU(0.2)]
             before = units
         self.layers = nn.Sequential(*layers, nn.Linear(before, math.prod(spec.shape)))
@@ -45,19 +51,21 @@ class Painter(config.Painter):
 class Critic(Judge):
     """D: pictures (B, C, H, W) and labels (B, A) to logits (B,)."""
 
+    drops_itself = True
+
     def __init__(self, config: GANConfig, spec: Spec) -> None:
         super().__init__()
-        kind, units, share = config.judging_norm("none"), UNITS * config.width, config.dropout or 0.0
+        kind, share, widths = config.judging_norm("none"), config.dropout or 0.0, hidden(config)[::-1]
         self.planes = conditioning.planes_table(config, spec)
-        self.inner = conditioning.projection_table(config, spec, units)
+        self.inner = conditioning.projection_table(config, spec, widths[-1])
         before = math.prod(spec.shape) + (config.embedding if self.planes else 0)
         layers: list[nn.Module] = []
-        for _ in range(config.depth or DEPTH):
+        for units in widths:
             layers += [nn.Linear(before, units, bias=kind == "none"), norm(kind, units), nn.LeakyReLU(0.2)]
             layers.append(Dropout(share))
             before = units
         self.layers = nn.Sequential(*layers)
-        self.conclude(config, spec, units)
+        self.conclude(config, spec, widths[-1])
         conditioning.forget(self.inner)
 
     def features(self, x: Tensor, labels: Tensor | None) -> Tensor:
@@ -66,4 +74,4 @@ class Critic(Judge):
         return found
 
 
-NETWORKS = Architecture(Painter, Critic, heeds=("depth", "dropout"), norms=("batch", "layer", "none"), smallest=1)
+NETWORKS = Architecture(Painter, Critic, heeds=("depth", "doubling"), norms=("batch", "layer", "none"), smallest=1)

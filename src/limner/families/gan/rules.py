@@ -11,7 +11,18 @@ from limner.families.gan.config import GANConfig
 from limner.losses import adversarial
 from limner.nn.augment import ERASING
 
-PARTICULAR = ("code", "widest", "depth", "upsample", "kernel", "dropout", "patch", "coarsest", "group_width")
+PARTICULAR = (
+    "code",
+    "widest",
+    "depth",
+    "doubling",
+    "upsample",
+    "downsample",
+    "kernel",
+    "patch",
+    "coarsest",
+    "group_width",
+)
 """Options that have a meaning in some architectures alone."""
 
 

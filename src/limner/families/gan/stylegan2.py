@@ -1,0 +1,122 @@
+"""Networks whose weights are scaled by styles.
+
+Karras, Laine, Aittala, Hellsten, Lehtinen & Aila 2020, "Analyzing and improving the image quality of StyleGAN",
+arXiv 1912.04958: a constant, convolutions with modulated and demodulated weights, noise for each layer, pictures of all
+resolutions added up in G (figure 7b), residual blocks in D (figure 7c), equalised learning rates.
+
+Different from the paper: squares of `patch` pixels are channels; D halves by averages, which a processor does faster
+than blurring; pictures end in tanh.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from limner.api import Spec
+from limner.families.gan import conditioning
+from limner.families.gan.config import Architecture, GANConfig
+from limner.families.gan.critic import Critic as Judge
+from limner.families.gan.styling import StylePainter
+from limner.nn.conv import channels, cropped, padded, pyramid
+from limner.nn.equalised import GAIN, EqualisedConv2d, EqualisedLinear, Leaky, Residual
+from limner.nn.modulation import ModulatedConv2d, Noise
+from limner.nn.resample import Downsample, upsampled
+
+
+class Layer(nn.Module):
+    """Features (B, before, H, W) to (B, after, ...), twice as large where asked: one convolution under a style."""
+
+    def __init__(self, before: int, after: int, style: int, rises: bool = False) -> None:
+        super().__init__()
+        self.rises = rises
+        self.conv = ModulatedConv2d(before, after, 3, style)
+        self.noise = Noise()
+        self.bias = nn.Parameter(torch.zeros(after))
+
+    def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        """(B, before, H, W), (B, D)."""
+        x = self.noise(self.conv(upsampled(x, "bilinear") if self.rises else x, style))
+        return F.leaky_relu(x + self.bias.to(x.dtype)[:, None, None], 0.2) * GAIN
+
+
+class Colours(nn.Module):
+    """Features (B, before, H, W) under a style to pictures (B, C, H, W), which are not demodulated."""
+
+    def __init__(self, before: int, after: int, style: int) -> None:
+        super().__init__()
+        self.conv = ModulatedConv2d(before, after, 1, style, demodulate=False)
+        self.bias = nn.Parameter(torch.zeros(after))
+
+    def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        """(B, before, H, W), (B, D)."""
+        x = self.conv(x, style)
+        return x + self.bias.to(x.dtype)[:, None, None]
+
+
+class Painter(StylePainter):
+    """G: a latent (B, latent) and labels (B, A) to pictures (B, C, H, W) in [-1, 1].
+
+    Two layers for each resolution and one for the last one's colours, each with a style of its own; the first
+    resolution has one layer.
+    """
+
+    def __init__(self, config: GANConfig, spec: Spec) -> None:
+        super().__init__()
+        self.patch = config.patch or 1
+        start, levels = pyramid(-(-spec.height // self.patch), -(-spec.width // self.patch))
+        self.begin(config, spec, 2 * levels + 2)
+        widths, style = channels(config.width, config.widest, levels)[::-1], config.latent
+        self.constant = nn.Parameter(nn.init.normal_(torch.empty(1, widths[0], *start)))
+        self.layers = nn.ModuleList([Layer(widths[0], widths[0], style)])
+        for before, after in zip(widths, widths[1:], strict=False):
+            self.layers += [Layer(before, after, style, rises=True), Layer(after, after, style)]
+        self.colours = nn.ModuleList(Colours(width, spec.channels * self.patch**2, style) for width in widths)
+
+    def picture(self, styles: Tensor) -> Tensor:
+        """See `StylePainter`."""
+        style = styles.unbind(1)
+        x = self.layers[0](self.constant.expand(len(styles), -1, -1, -1), style[0])
+        colours = self.colours[0](x, style[1])
+        for level, to_colours in enumerate(self.colours[1:]):
+            x = self.layers[2 * level + 1](x, style[2 * level + 1])
+            x = self.layers[2 * level + 2](x, style[2 * level + 2])
+            colours = upsampled(colours, "bilinear") + to_colours(x, style[2 * level + 3])
+        return cropped(torch.tanh(F.pixel_shuffle(colours, self.patch)), *self.size)
+
+
+class Critic(Judge):
+    """D: pictures (B, C, H, W) and labels (B, A) to logits (B,)."""
+
+    def __init__(self, config: GANConfig, spec: Spec) -> None:
+        super().__init__()
+        self.patch = config.patch or 1
+        start, levels = pyramid(-(-spec.height // self.patch), -(-spec.width // self.patch))
+        self.whole = start[0] * 2**levels * self.patch, start[1] * 2**levels * self.patch
+        widths = channels(config.width, config.widest, levels)
+        self.look = nn.Sequential(EqualisedConv2d(spec.channels * self.patch**2, widths[0], 1), Leaky())
+        halve = Downsample("average")
+        falls = (Residual(before, after, halve) for before, after in zip(widths, widths[1:], strict=False))
+        self.layers = nn.Sequential(*falls, EqualisedConv2d(widths[-1], widths[-1], 3), Leaky(), nn.Flatten())
+        self.gather = nn.Sequential(EqualisedLinear(widths[-1] * start[0] * start[1], widths[-1]), Leaky())
+        self.inner = conditioning.projection_table(config, spec, widths[-1])
+        self.conclude(config, spec, widths[-1], minibatch="deviation")
+        conditioning.forget(self.inner)
+
+    def features(self, x: Tensor, labels: Tensor | None) -> Tensor:
+        """x (B, C, H, W)."""
+        x = F.pixel_unshuffle(padded(x, *self.whole), self.patch)
+        found: Tensor = self.gather(self.layers(self.look(x)))
+        return found
+
+
+NETWORKS = Architecture(
+    Painter,
+    Critic,
+    heeds=("widest", "depth", "patch"),
+    norms=(),
+    smallest=8,
+    conditionings=("none", "style"),
+    styled=True,
+)
