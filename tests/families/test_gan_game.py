@@ -15,6 +15,7 @@ from limner.families import build, typing
 from limner.families.gan import architectures
 from limner.families.gan.config import GANConfig, GANSampling
 from limner.families.gan.game import GAN
+from limner.families.gan.styled import StyleGAN
 from limner.losses import penalties
 from limner.nn.augment import augment
 from limner.nn.norm import BatchNorm
@@ -27,10 +28,11 @@ SMALL = {"width": 8, "latent": 6}
 
 def model(spec=SPEC, **config):
     config = GANConfig(**{**SMALL, **config})
-    GAN.check(config, spec)
+    kind = StyleGAN if architectures.architecture(config.architecture).styled else GAN
+    kind.check(config, spec)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return GAN(config, spec)
+        return kind(config, spec)
 
 
 def batch(spec=SPEC, size=4, key=0):
@@ -48,8 +50,10 @@ def trained(losses, network):
     return torch.cat([g.flatten() for g in found if g is not None])
 
 
-@pytest.mark.parametrize("architecture", architectures.TABLE)
-@pytest.mark.parametrize("conditioning", ["none", "concatenate", "projection"])
+@pytest.mark.parametrize(
+    ("architecture", "conditioning"),
+    [(name, way) for name in architectures.TABLE for way in architectures.architecture(name).conditionings],
+)
 @pytest.mark.parametrize(
     "game",
     [
@@ -70,7 +74,9 @@ def test_every_combination_plays(architecture, conditioning, game):
             found = trained(phase.loss(turn, Progress(), scratch), phase.modules[0])
             assert torch.isfinite(found).all() and found.norm() > 0, phase.name
     assert not scratch
-    *_, painted = gan.eval().paint(PictureDraws(0, range(2)), Condition(), GANSampling())
+    draws = PictureDraws(0, range(2))
+    with layers_draw_from(draws):
+        *_, painted = gan.eval().paint(draws, Condition(), GANSampling())
     assert painted.shape == (2, *LABELLED.shape) and painted.abs().max() <= 1
     assert {f.split(".")[0] for f, _ in gan.named_parameters()} == {"painter", "critic"}
 
@@ -239,7 +245,8 @@ def test_runs_from_before_the_algebra_still_open():
         ),
         ({"architecture": "mlp", "widest": 64}, "widest=64 has no meaning"),
         ({"architecture": "mlp", "generator_norm": "group"}, "use one of batch, layer, none"),
-        ({"architecture": "resnet", "dropout": 0.1}, "dropout=0.1 has no meaning under architecture=resnet"),
+        ({"architecture": "resnet", "downsample": "max"}, "downsample=max has no meaning under architecture=resnet"),
+        ({"doubling": True}, "doubling=True has no meaning under architecture=transposed"),
         ({"depth": 4}, "depth=4 has no meaning under architecture=transposed"),
         ({"smoothing": 0.1, "loss": "relativistic"}, "smoothing=0.1 has no meaning"),
     ],

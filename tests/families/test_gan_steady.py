@@ -242,6 +242,36 @@ def test_paths_come_to_the_usual_length():
 # What the discriminator sees and says besides.
 
 
+@pytest.mark.parametrize("architecture", ["transposed", "dense", "resnet", "mlp", "r3gan", "sagan", "biggan"])
+def test_every_discriminator_can_have_dropout(architecture):
+    """In training alone, by the numbers of the turn."""
+    gan, turn = model(architecture=architecture, dropout=0.5, discriminator_norm=None, r1=1.0), batch()
+    with torch.no_grad():
+        gan.critic.score.weight.normal_(generator=torch.Generator().manual_seed(0))
+    said = []
+    for number in (0, 0, 1):
+        with layers_draw_from(TurnDraws((number,), 4)):
+            said.append(gan.critic(turn.pictures, None))
+    assert torch.equal(said[0], said[1]) and not torch.equal(said[0], said[2])
+    gan.eval()
+    assert torch.equal(gan.critic(turn.pictures, None), gan.critic(turn.pictures, None))
+
+
+@pytest.mark.parametrize("way", ["strided", "average", "max", "antialiased"])
+def test_ways_of_halving_in_the_discriminator(way):
+    d, g = played(model(downsample=way), batch())
+    assert torch.isfinite(d["discriminator"]) and torch.isfinite(g["generator"])
+
+
+def test_doubling_layers_over_whole_pictures():
+    """128, 256, 512 units and back."""
+    gan = model(architecture="mlp", doubling=True)
+    layers = [
+        [p.out_features for p in net.layers if isinstance(p, torch.nn.Linear)] for net in (gan.painter, gan.critic)
+    ]
+    assert layers == [[16, 32, 64, 64], [64, 32, 16]]
+
+
 @pytest.mark.parametrize("kind", ["deviation", "discrimination"])
 @pytest.mark.parametrize("architecture", ["transposed", "dense", "resnet", "mlp", "r3gan"])
 def test_every_discriminator_can_look_at_neighbours(architecture, kind):
