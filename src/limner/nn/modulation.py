@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from limner.draws import layer_normal
 from limner.nn.conditional import ConditionalNorm
 from limner.nn.equalised import EqualisedLinear
+from limner.nn.wide import wide
 
 
 class ModulatedConv2d(nn.Module):
@@ -36,7 +37,7 @@ class ModulatedConv2d(nn.Module):
         y = F.conv2d(x * s[:, :, None, None], weight, padding=weight.shape[-1] // 2)
         if not self.demodulate:
             return y
-        with torch.autocast(x.device.type, enabled=False):
+        with wide(x):
             held = weight.to(torch.promote_types(weight.dtype, torch.float32)).square().sum((2, 3))  # (after, before)
             size = torch.rsqrt(s.to(held).square() @ held.T + 1e-8)  # (B, after)
         return y * size.to(y.dtype)[:, :, None, None]

@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from limner.nn.wide import wide
+
 LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.Embedding)
 """Layers that are normalised, and those derived from them."""
 
@@ -69,7 +71,7 @@ class Spectral(nn.Module):
 
     def sigma(self) -> Tensor:
         """|W' u|: u' W v of algorithm 1, whose derivative by W is u v' as well. A scalar."""
-        with _wide(self.u):
+        with wide(self.u):  # in three digits the weights would be scaled up and down by a percent
             # A copy: the next pass moves u on, and this one's gradient is taken later.
             return torch.linalg.vector_norm(self.u.clone() @ self.matrix())
 
@@ -77,7 +79,7 @@ class Spectral(nn.Module):
     def iterate(self) -> None:
         """One power iteration. Processes that share a batch hold equal weights, and so take equal steps."""
         matrix = self.matrix()  # (out, in)
-        with _wide(self.u):
+        with wide(self.u):
             v = F.normalize(self.u @ matrix, dim=0)
             self.u.copy_(F.normalize(matrix @ v, dim=0))
 
@@ -85,8 +87,3 @@ class Spectral(nn.Module):
         """The weight as (out, everything else)."""
         held: Tensor = self._parameters["weight"]  # type: ignore[assignment]
         return (held.transpose(0, 1) if isinstance(self, nn.ConvTranspose2d) else held).flatten(1)
-
-
-def _wide(x: Tensor) -> torch.autocast:
-    # bfloat16 has three digits: the weights would be scaled up and down by a percent.
-    return torch.autocast(x.device.type, enabled=False)
