@@ -65,7 +65,7 @@ def grid_labels(model: Generator) -> np.ndarray | None:
 
 
 def labels_in_turn(model: Generator, indices: range) -> np.ndarray:
-    """(n, A) labels: picture i is asked for value i of the first attribute, modulo their number, others are left open."""
+    """(n, A) labels: the first attribute's values in turn, all other attributes left open."""
     labels = np.full((len(indices), len(model.spec.attributes)), -1, dtype=np.int64)
     turn = np.asarray(model.spec.attributes[0].in_turn)
     labels[:, 0] = turn[np.asarray(indices) % len(turn)]
