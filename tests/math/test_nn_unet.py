@@ -6,7 +6,7 @@ import torch
 from limner.draws import TurnDraws, layers_draw_from
 from limner.errors import UserError
 from limner.nn.conv import margins
-from limner.nn.unet import UNet, UNetConfig
+from limner.nn.unet import SeparableBlock, UNet, UNetConfig
 
 SMALL = UNetConfig(widths=(16, 32), blocks=(1, 1), embedding=32)
 
@@ -37,15 +37,36 @@ def test_shapes_of_large_pictures(side):
     assert y.shape == (2, 3, side, side // 2)
 
 
-def test_gives_zero_at_first_and_every_parameter_learns():
+@pytest.mark.parametrize("block", ["full", "separable"])
+def test_gives_zero_at_first_and_every_parameter_learns(block):
     torch.manual_seed(0)
-    network = UNet(UNetConfig(widths=(16, 32), blocks=(1, 1), attention=(1,), embedding=32), 1, 1, (3,))
+    config = UNetConfig(widths=(16, 32), blocks=(1, 1), attention=(1,), embedding=32, block=block)
+    network = UNet(config, 1, 1, (3,))
     x, time, labels = torch.randn(3, 1, 8, 8), torch.tensor([0.2, 0.5, 0.8]), torch.tensor([[0], [1], [-1]])
     assert not network(x, time, labels).any()
     live = alive(network.config, 1, (3,))
     live(x, time, labels).square().sum().backward()
     still = [name for name, p in live.named_parameters() if p.grad is None or not p.grad.any()]
     assert not still
+
+
+def test_a_separable_block_is_its_formula():
+    torch.manual_seed(0)
+    block = SeparableBlock(8, UNetConfig(embedding=4, expansion=3), False, 0.0)
+    torch.nn.init.normal_(block.narrow.weight, std=0.3)
+    x, told = torch.randn(2, 8, 5, 5), torch.randn(2, 4)
+    scale, shift = block.film(told)[:, :, None, None].chunk(2, 1)
+    inner = torch.einsum("oc,bchw->bohw", block.widen.weight[:, :, 0, 0], block.norm(x) * (1 + scale) + shift)
+    inner = torch.nn.functional.pad(inner + block.widen.bias[:, None, None], (1, 1, 1, 1))
+    mixed = block.places.bias[:, None, None] + sum(
+        block.places.weight[:, 0, i, j, None, None] * inner[:, :, i : i + 5, j : j + 5]
+        for i in (0, 1, 2)
+        for j in (0, 1, 2)
+    )
+    mixed = mixed * mixed.sigmoid()
+    assert mixed.shape[1] == 24
+    expected = x + torch.einsum("oc,bchw->bohw", block.narrow.weight[:, :, 0, 0], mixed)
+    assert torch.allclose(block(x, told), expected, atol=1e-5)
 
 
 def test_padding_does_not_reach_the_far_side():
