@@ -57,7 +57,7 @@ class FlowSampling(DenoiserSampling):
     """
 
     steps: Annotated[int, Meta(ge=1, le=1000)] = 20
-    solver: FollowerName = "heun"
+    solver: FollowerName = "unipc"
     schedule: ScheduleName = "uniform"
     power: Annotated[float, Meta(ge=0.2, le=5)] = 1.0
     tolerance: Annotated[float, Meta(gt=0)] | None = None
@@ -140,7 +140,7 @@ class FlowMatching(Denoiser, FlowsAlong):
 
     def quick(self) -> FlowSampling:
         """See `Generator.quick`."""
-        return FlowSampling(steps=8)
+        return FlowSampling(steps=12)
 
     # Codes, noise levels and likelihood.
 
