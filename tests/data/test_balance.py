@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from made_pictures import folder
 
-from limner.data import Batches, DataOptions, pack, scan
+from limner.data import Batches, DataOptions, open_pack, pack, scan
 from limner.data.balance import Balanced, apportioned, long_tail
 from limner.errors import UserError
 
@@ -116,6 +116,25 @@ def test_a_long_tail_takes_from_training_alone_and_is_said(uneven, tmp_path):
     assert (
         f"long tail  {kept.sum()} of {len(whole.train)} to train on: few ({kept[0]}), many ({kept[1]})" in report.text()
     )
+
+
+def test_which_pictures_stay_is_not_the_trainings_seed(uneven, tmp_path):
+    """Trainings of several seeds see one set; another long tail is another `--data-seed`."""
+    from limner import verbs
+    from limner.cli import limn
+    from limner.cli.frame import run
+    from limner.verbs.wishes import Wish
+
+    one = Wish.of(None, 5, None, {"longtail": 2.5, "seed": 3})
+    assert one.data == {"longtail": 2.5} and one.train["seed"] == 3
+    other = Wish.of(None, 5, None, {"longtail": 2.5, "seed": 3, "data_seed": 1})
+    assert other.data == {"longtail": 2.5, "seed": 1} and other.train["seed"] == 3 and not other.others
+
+    packs = [verbs.pack(uneven, longtail=2.5, data_seed=seed) for seed in (0, 1)]
+    assert packs[0].id == pack(uneven, DataOptions(longtail=2.5)).id != packs[1].id
+    assert len(packs[0].train) == len(packs[1].train) and set(packs[0].train) != set(packs[1].train)
+    assert run(limn, ["data", str(uneven), "--longtail", "2.5", "--data-seed", "1", "--out", str(tmp_path / "p")]) == 0
+    assert np.array_equal(open_pack(tmp_path / "p").train, packs[1].train)
 
 
 def test_without_labels_both_are_refused(tmp_path):

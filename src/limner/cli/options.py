@@ -92,6 +92,12 @@ def data_options(held: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--longtail", type=float, metavar="F", help="Fewer and fewer of each class: the first has F times the last."
         ),
+        click.option(
+            "--data-seed",
+            type=COUNT,
+            metavar="N",
+            help="Which pictures --limit, --longtail and the drawn sets take; not the training's --seed.",
+        ),
         click.option("--frames", type=POSITIVE, metavar="T", help="Films as clips of so many frames."),
         click.option("--stride", type=POSITIVE, metavar="S", help="A clip begins every S frames; T unless given."),
         click.option("--slices", type=click.Choice(["axial", "coronal", "sagittal"]), help="Of medical volumes."),

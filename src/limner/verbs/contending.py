@@ -238,7 +238,7 @@ def typed(options: dict[str, Any]) -> list[str]:
     for name, value in options.items():
         separator = "x" if name == "size" else ","
         text = f"{value:g}" if isinstance(value, float) else str(value)
-        words += [f"--{name}", separator.join(map(str, value)) if isinstance(value, list) else text]
+        words += [f"--{name.replace('_', '-')}", separator.join(map(str, value)) if isinstance(value, list) else text]
     return words
 
 

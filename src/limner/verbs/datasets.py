@@ -20,11 +20,16 @@ Progress = Callable[[str, float], None]
 
 
 def options_of(values: dict[str, Any]) -> DataOptions:
-    """`DataOptions` of values as people give them: sizes like "48x64", lists like "a,b". None is the default."""
+    """`DataOptions` of values as people give them: sizes like "48x64", lists like "a,b". None is the default.
+
+    `data_seed` is `seed`, by the name that tells it from a training's.
+    """
     from limner.config import convert
     from limner.data import DataOptions
 
     given = {key: value for key, value in values.items() if value is not None}
+    if "data_seed" in given:
+        given["seed"] = given.pop("data_seed")
     if "size" in given:
         given["size"] = units.size(given["size"])
     if "classes" in given:
@@ -41,7 +46,8 @@ def scan(data: str | Path, progress: Progress | None = None, **options: Any) -> 
             such as `digits`.
         progress: called with what is being done and its share.
         options: `size`, `crop`, `alpha`, `channels`, `depth`, `labels`, `captions`, `classes`, `split`, `limit`,
-            `longtail`, `seed`, and of streams `stream`, `head`, `buffer`, as in `limner.data.DataOptions`.
+            `longtail`, `seed` (or `data_seed`), and of streams `stream`, `head`, `buffer`, as in
+            `limner.data.DataOptions`.
     """
     from limner import data as sets
 

@@ -46,6 +46,8 @@ class Wish:
             if value is not None and value != "auto":
                 part = wish.data if name in _DATA else wish.train if name in _TRAIN else wish.others
                 part[name] = value
+        if "data_seed" in wish.others:
+            wish.data["seed"] = wish.others.pop("data_seed")
         if wish.data.get("labels") == "none":
             del wish.data["labels"]
             wish.unconditional = True
