@@ -25,6 +25,17 @@ ROWS = {
         "learns": {"steps": 300},
         "refuses": ({"prediction": "score"}, {"variance": "beta", "vlb": 0.01}, {"timesteps": 0}, {"schedule": "cos"}),
     },
+    "dit": {
+        "small": {"network.width": 32, "network.depth": 4, "network.heads": 2},
+        "learns": {"network.width": 64, "steps": 300},
+        "refuses": (
+            {"network.heads": 5},
+            {"network.mlp": "relu"},
+            {"network.routing": 1.0},
+            {"network": "unett"},
+            {"network.widths": [16, 32]},
+        ),
+    },
     "dcgan": {
         "small": {"width": 16, "widest": 32},
         "learns": {"width": 32, "steps": 800, "generator_optimiser.rate": 1e-3, "discriminator_optimiser.rate": 1e-3},

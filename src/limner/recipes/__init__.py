@@ -14,6 +14,7 @@ NAMES = (
     "flow",
     "edm",
     "ddpm",
+    "dit",
     "dcgan",
     "wgan-gp",
     "r3gan",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from limner.api import Situation
+from limner.nn.transformer import Patch as Square
+from limner.nn.transformer import TransformerConfig
 from limner.nn.unet import Patch, UNetConfig
 
 MODERATE = 600.0
@@ -21,6 +23,20 @@ SHAPES: tuple[tuple[int, Patch, tuple[int, ...], tuple[int, ...]], ...] = (
     (160, 4, (48, 96, 160), (1, 2, 3)),
     (1 << 30, 4, (48, 96, 128, 160), (1, 1, 2, 3)),
 )
+
+TOKEN_SPEED = 32e9
+"""The same of a transformer: its matrix products are as quick, and half as much again goes to what lies between."""
+
+TRANSFORMERS = ((384, 12, 6), (256, 10, 4), (192, 8, 3), (128, 6, 4), (96, 6, 3))
+"""Widths, depths and heads."""
+
+SEEN = 75_000
+"""Pictures that a transformer has to see in training; where time is short, it has to be smaller."""
+
+SQUARES: tuple[Square, ...] = (1, 2, 4, 8, 16)
+
+PLACES = 20
+"""Along a side of the picture, at most, for a transformer with fine squares."""
 
 
 def widest(widths: Sequence[int], seconds_a_step: Callable[[int], float], budget: float | None, steps: int) -> int:
@@ -54,6 +70,34 @@ def work(unet: UNetConfig, height: int, width: int) -> float:
         ways = 1 if level + 1 == len(unet.widths) else 2
         total += ways * blocks * 2 * 9 * channels**2 * places
     return total
+
+
+def transformer(situation: Situation) -> tuple[TransformerConfig, int]:
+    """The largest transformer that sees enough pictures, and the batch.
+
+    Squares are of 2 pixels up to 40, of 4 up to 80, and so on; twice as long where time is too short for so many.
+    """
+    spec, seconds = situation.spec, situation.budget or MODERATE
+    fine = next((i for i, square in enumerate(SQUARES) if max(spec.height, spec.width) <= PLACES * square), -1)
+    choices = [
+        TransformerConfig(
+            patch=patch, width=width, depth=depth, heads=heads, embedding=128, dropout=dropout(situation.pictures)
+        )
+        for patch in SQUARES[fine:][:2]
+        for width, depth, heads in TRANSFORMERS
+    ]
+    counts = [seconds * TOKEN_SPEED / token_work(one, spec.height, spec.width) for one in choices]
+    chosen, seen = next(
+        (pair for pair in zip(choices, counts, strict=True) if pair[1] >= SEEN), (choices[-1], counts[-1])
+    )
+    return chosen, batch_for(seen, situation.pictures)
+
+
+def token_work(config: TransformerConfig, height: int, width: int) -> float:
+    """Multiplications and additions of the blocks' matrix products, a picture, forward."""
+    tokens = -(-height // config.patch) * -(-width // config.patch)
+    mlp = (3 if config.mlp == "swiglu" else 2) * config.hidden
+    return float(config.depth * tokens * config.width * (4 * config.width + mlp + 2 * tokens))
 
 
 def batch_for(seen: float, pictures: int) -> int:
