@@ -6,6 +6,7 @@ from spoiling import blurred, brightened, compressed, noisy, reddened
 
 from limner.data import DataOptions, pack
 from limner.evaluation import evaluate
+from limner.evaluation.copies import Training, siblings
 from limner.evaluation.diagnosis import Diagnosis, texts
 from limner.evaluation.kinds import Kinds, repetition
 from limner.evaluation.looks import NAMES, Looks, fingerprints, looks
@@ -84,6 +85,43 @@ def test_copies_of_training_pictures(shapes, digits):
             "real": pytest.approx(0, abs=0.06),
             "other_real": pytest.approx(0, abs=0.06),
         }
+
+
+@pytest.mark.parametrize("amount", [12, 40])
+def test_training_pictures_with_noise_are_near_copies(shapes, digits, amount):
+    """Little noise is nothing else that is wrong; strong noise is a fault of its own beside it."""
+    for packed in (shapes, digits):
+        pictures = packed.read(shuffled(packed.train, 3, "copies")[:400])
+        found = evaluate(noisy(pictures, amount), packed, n=400).diagnosis
+        said = {one.name: one.words for one in found.findings}
+        assert "near copies" in said or "copies" in said, found.findings
+        assert "training pictures" in said.get("near copies", said.get("copies"))
+        assert found.facts["near copies"]["samples"] > 0.5 + found.facts["near copies"]["real"]
+
+
+def test_new_pictures_are_no_near_copies(shapes, fresh, digits):
+    """Whatever is done to pictures that no training saw, nor a picture that is near to many."""
+    for way, strength in ((noisy, 12), (noisy, 40), (blurred, 2), (brightened, 15)):
+        for packed, pictures in ((shapes, fresh), (digits, digits.read(digits.validation))):
+            names = [one.name for one in evaluate(way(pictures, strength), packed, n=N).diagnosis.findings]
+            assert "near copies" not in names, (way, strength)
+    average = np.repeat(digits.read(digits.train).mean(0, keepdims=True), N, 0).round().astype(np.uint8)
+    assert "near copies" not in said(average, digits)[0]
+
+
+def test_siblings_are_counted():
+    draw = np.random.default_rng(0)
+    training = Training.__new__(Training)
+    training.numbers, training.coarse = np.arange(500), draw.normal(size=(500, 12)).astype(np.float32)
+    fresh = draw.normal(size=(200, 12)).astype(np.float32)
+    made = training.coarse[:200] + 0.2 * fresh
+    assert siblings(training, made).share > 0.95 and siblings(training, fresh).share < 0.2
+    assert siblings(training, np.concatenate([made, fresh])).share == pytest.approx(0.5, abs=0.1)
+    themselves = siblings(training, training.coarse, np.arange(500))
+    assert themselves.share < 0.2 and siblings(training, training.coarse).share == 1, "nobody is his own sibling"
+    few = Training.__new__(Training)
+    few.numbers, few.coarse = np.arange(9), training.coarse[:9]
+    assert siblings(few, made).share == 0
 
 
 def test_one_class_only_and_classes_that_are_missing(digits):

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from limner.evaluation.copies import Siblings
 from limner.evaluation.intervals import Floats
 from limner.evaluation.kinds import Kinds
 from limner.evaluation.looks import NAMES, Looks
@@ -19,7 +20,7 @@ from limner.evaluation.looks import NAMES, Looks
 SURE = 5.0
 BLUR, ROUGH, NOISE, NOISE_TIMES, BLOCKS = 0.7, 1.5, 3.0, 2.0, 0.2
 HUE, BRIGHTNESS, COLOURFULNESS, FLAT_CONTRAST, HARD_CONTRAST = 6.0, 15.0, 12.0, 0.7, 1.4
-TWINS, COPIES, UNBALANCED, LITTLE = 0.2, 0.1, 0.2, 0.5
+TWINS, COPIES, NEAR_COPIES, UNBALANCED, LITTLE = 0.2, 0.1, 0.2, 0.2, 0.5
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ class Twins:
         different: how many of the samples are different pictures.
         twins: share of samples with an almost equal one among the samples. copies: share that are almost equal to a
             training picture. The `real_` ones are of real pictures.
+        siblings: samples that seem to have been made of one training picture each.
     """
 
     different: int
@@ -69,6 +71,8 @@ class Twins:
     real_twins: float
     copies: float
     real_copies: float
+    siblings: Siblings
+    real_siblings: Siblings
 
 
 def diagnose(
@@ -88,6 +92,8 @@ def diagnose(
     }
     facts["twins"] = {"samples": twins.twins, "real": twins.real_twins, "other_real": twins.real_twins}
     facts["copies"] = {"samples": twins.copies, "real": twins.real_copies, "other_real": twins.real_copies}
+    near, real_near = twins.siblings.share, twins.real_siblings.share
+    facts["near copies"] = {"samples": near, "real": real_near, "other_real": real_near}
     uneven = [kind for kind in kinds if kind.distance > UNBALANCED and kind.unbalanced(twins.different)]
     worst = max(uneven, key=lambda kind: kind.distance, default=None)
     findings = _repetition(twins, count)
@@ -139,7 +145,24 @@ def _repetition(twins: Twins, count: int) -> list[Finding]:
     if twins.copies > COPIES + 2 * twins.real_copies:
         words = f"copies: {twins.copies:.0%} are, or nearly are, training pictures; of real unseen pictures "
         found.append(Finding("copies", words + f"{twins.real_copies:.0%} are that near to one"))
+    else:
+        found += _near_copies(twins)
     return found
+
+
+def _near_copies(twins: Twins) -> list[Finding]:
+    """Training pictures changed a little: more samples than real unseen pictures stand beside one of them alone."""
+    ours, real = twins.siblings, twins.real_siblings
+    gap = ours.share - real.share
+    if gap <= max(NEAR_COPIES, SURE * np.sqrt(ours.error(twins.different) + real.error(real.looked_at))):
+        return []
+    # Of those that were drawn anew, as many would stand beside one by chance as of the real ones.
+    made = gap / (1 - real.share)
+    words = f"near copies: about {made:.0%} seem to be training pictures with a little noise or another small change; "
+    words += (
+        f"{ours.share:.0%} are much nearer to one of them than to any other, of real unseen pictures {real.share:.0%}"
+    )
+    return [Finding("near copies", words)]
 
 
 def _coarse(ours: _Column, real: _Column) -> list[Finding]:

@@ -1,4 +1,4 @@
-"""Which classes or kinds of pictures occur, how often; and what repeats itself or copies training pictures."""
+"""Which classes or kinds of pictures occur, how often; and what repeats itself."""
 
 from __future__ import annotations
 
@@ -12,9 +12,7 @@ from scipy.stats import chi2
 
 from limner.draws import seed_of
 from limner.evaluation.intervals import Floats
-from limner.evaluation.looks import fingerprints
-from limner.evaluation.neighbours import nearest_others, nearest_rows
-from limner.evaluation.reference import read_blocks
+from limner.evaluation.neighbours import nearest_others
 
 if TYPE_CHECKING:
     from limner.data import Pack
@@ -22,11 +20,8 @@ if TYPE_CHECKING:
 _CLUSTERS = 10
 _TWIN = 0.1
 """Two pictures are twins where they are nearer than this share of what real neighbours are apart."""
-_COPY = 0.4
-"""A sample copies a training picture where it is nearer to it than this share of what its own neighbour is."""
 _RARE = 1e-9
 _FEWEST, _LIKE = 10, 0.25
-_HASHED_BYTES = 1 << 30
 
 Features3 = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -180,23 +175,3 @@ def repetition(prints: list[bytes], features: np.ndarray, real: np.ndarray) -> t
     graph = coo_array((np.ones(links.shape[1]), (links[0], links[1])), shape=(len(prints), len(prints)))
     different = int(connected_components(graph, directed=False)[0])
     return different, float(twin.mean()), float((real_apart <= reach).mean())
-
-
-def copied(pack: Pack, prints: list[bytes], near: np.ndarray, apart: np.ndarray, pool: np.ndarray) -> float:
-    """Share of pictures that are training pictures to the bit, or nearer to one than that one is to any other.
-
-    Args:
-        prints: fingerprints. near, apart: row in `pool` and distance of each picture's nearest training picture.
-        pool: features (m, D) of training pictures.
-    """
-    known = _training_prints(pack)
-    used, place = np.unique(near, return_inverse=True)
-    own = nearest_rows(pool[used], pool, skip=used)[1]
-    close = apart < _COPY * own[place]
-    equal = np.array([one in known for one in prints])
-    return float((close | equal).mean())
-
-
-def _training_prints(pack: Pack) -> set[bytes]:
-    most = max(1, _HASHED_BYTES // max(1, int(np.prod(pack.shape))))
-    return {one for block in read_blocks(pack, pack.train[:most]) for one in fingerprints(block)}

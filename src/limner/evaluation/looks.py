@@ -9,7 +9,9 @@ import hashlib
 from collections.abc import Iterable
 
 import numpy as np
+from torch.nn.functional import adaptive_avg_pool2d
 
+from limner.data.pixels import to_float
 from limner.evaluation.features import as_bytes
 from limner.evaluation.intervals import Floats
 
@@ -20,12 +22,13 @@ _FLAT = 0.3
 _NORMAL = 6 * 0.385
 """For white noise of deviation 1: the Laplacian below has deviation 6, and its size's 30 % quantile is at 0.385."""
 _BLOCK = 8  # pixels of a side of JPEG's blocks
+_FIELDS = 8  # of a side of the coarse grid
 
 NAMES = ("detail", "noise", "blocks", "brightness", "contrast", "red_green", "yellow_blue", "colourfulness")
 
 
 class Looks:
-    """Numbers of every `stride`-th picture, and a fingerprint of every one.
+    """Numbers of every `stride`-th picture, and of every one a fingerprint and what is left of it on a coarse grid.
 
     Args:
         total: how many pictures will come. pixels: of one of them.
@@ -35,12 +38,14 @@ class Looks:
         self.stride = max(1, -(-total * pixels // _VALUES))
         self._seen = 0
         self._rows: list[Floats] = []
+        self._coarse: list[np.ndarray] = []
         self.prints: list[bytes] = []
 
     def add(self, block: np.ndarray) -> None:
         """The next pictures (b, H, W, C)."""
         pictures = _coloured(block)
         self.prints += fingerprints(pictures)
+        self._coarse.append(coarse(pictures))
         chosen = pictures[-self._seen % self.stride :: self.stride]
         if len(chosen):
             self._rows.append(looks(chosen))
@@ -56,6 +61,11 @@ class Looks:
     def table(self) -> Floats:
         """(n, len(NAMES)), one row a picture that was looked at."""
         return np.concatenate(self._rows)
+
+    @property
+    def coarse(self) -> np.ndarray:
+        """(N, D) of all pictures, see the function of that name."""
+        return np.concatenate(self._coarse)
 
     @property
     def numbers(self) -> np.ndarray:
@@ -93,6 +103,11 @@ def looks(pictures: np.ndarray) -> Floats:
         (x.max(3) - x.min(3)).mean((1, 2)),
     ]
     return np.stack(columns, 1).astype(np.float64)
+
+
+def coarse(pictures: np.ndarray) -> np.ndarray:
+    """(n, D) float32: the mean colours of pictures (n, H, W[, C]) in 8 x 8 fields, in [-1, 1]."""
+    return adaptive_avg_pool2d(to_float(_coloured(pictures)), _FIELDS).flatten(1).numpy()
 
 
 def fingerprints(pictures: np.ndarray) -> list[bytes]:

@@ -10,10 +10,11 @@ import numpy as np
 
 from limner.errors import UserError
 from limner.evaluation.by_class import evaluate_classes, real_classes, require_classes
+from limner.evaluation.copies import Training, copied, siblings
 from limner.evaluation.diagnosis import Diagnosis, Twins, diagnose
 from limner.evaluation.distances import Kernel, Moments, frechet_distance, inception_score, kernel_distance
 from limner.evaluation.features import Features, load
-from limner.evaluation.kinds import Neighbours, copied, kinds_of, repetition
+from limner.evaluation.kinds import Neighbours, kinds_of, repetition
 from limner.evaluation.looks import Looks
 from limner.evaluation.meanings import Measure
 from limner.evaluation.nearest import nearest_training
@@ -168,13 +169,15 @@ def _diagnose(
     skip = None if (own < 0).any() else own
     usual_near, usual_apart = nearest_rows(features, pool, skip)
     different, twins, usual_twins = repetition(seen.prints, fake, features)
-    copies = copied(pack, seen.prints, near, apart, pool)
-    usual_copies = 0.0 if skip is not None else copied(pack, known.prints, usual_near, usual_apart, pool)
+    training = Training(pack)
+    copies = copied(training, seen.prints, near, apart, pool)
+    usual_copies = 0.0 if skip is not None else copied(training, known.prints, usual_near, usual_apart, pool)
+    near_copies, usual_near_copies = siblings(training, seen.coarse), siblings(training, known.coarse, usual)
     some = np.arange(min(_KNOWN, len(pool)))
     others_near = nearest_rows(pool[some], pool, skip=some)[0]
     neighbours = Neighbours(real.pool[near], real.pool[usual_near], real.pool[some], real.pool[others_near])
     kinds = kinds_of(pack, neighbours, (fake, features, pool), seed)
-    facts = Twins(different, twins, usual_twins, copies, usual_copies)
+    facts = Twins(different, twins, usual_twins, copies, usual_copies, near_copies, usual_near_copies)
     return diagnose(seen, known, others, kinds, facts, measures)
 
 
