@@ -1,6 +1,7 @@
 """Measuring a machine that does other things as well."""
 
 import itertools
+import math
 import time
 from collections import namedtuple
 
@@ -8,7 +9,8 @@ import psutil
 import pytest
 import torch
 
-from limner.training.resolve import Company, _disparity, fastest
+from limner.training.parity import TooLong, disparity
+from limner.training.resolve import Company, fastest
 
 SOME, OTHER = ("float32", "contiguous"), ("bfloat16", "channels_last")
 
@@ -71,12 +73,58 @@ class Drifting:
         return torch.ones(3)
 
 
+def trials(made, base=1.0, rough=1.0, sway=0.0, kind=Drifting):
+    """What `disparity` makes its trials with; `made` counts the small ones."""
+
+    def trial(precision, layout, batch=None):
+        made.extend([precision] if batch else [])
+        return kind(precision, base, rough, sway)
+
+    return trial
+
+
 @pytest.mark.parametrize(
     ("rough", "sway", "refused"),
     [(1.01, 0.0, False), (1.1, 0.0, True), (1.1, 0.09, False), (0.9, 0.09, False), (1.2, 0.09, True)],
 )
 def test_bfloat16_may_differ_by_what_float32_differs_from_itself(rough, sway, refused):
-    def trial(precision, layout, batch=None):
-        return Drifting(precision, 1.0, rough, sway)
+    assert (disparity(trials([], 1.0, rough, sway), "channels_last") is not None) == refused
 
-    assert (_disparity(trial, "channels_last") is not None) == refused
+
+@pytest.mark.parametrize(("rough", "runs"), [(1.01, 2), (0.92, 3), (1.1, 4), (1.3, 5), (math.nan, 2)])
+def test_no_more_is_tried_than_the_verdict_needs(rough, runs):
+    """The first shaken one goes down by 0.09, the second up: what lies within reach of either needs no third."""
+    made = []
+    disparity(trials(made, 1.0, rough, 0.09), "channels_last")
+    assert len(made) == runs and made[:2] == ["float32", "bfloat16"] and set(made[2:]) <= {"float32"}
+
+
+def test_gradients_that_differ_end_it_before_bfloat16_is_trained():
+    class Apart(Drifting):
+        def gradients(self, like):
+            return torch.tensor([1.0, 0.0, 0.0]) if self.value == 1 else torch.tensor([1.0, 1.0, 0.0])
+
+    made = []
+    assert "cosine" in disparity(trials(made, 1.0, 2.0, kind=Apart), "channels_last") and made == ["float32"]
+
+
+def test_judging_takes_no_more_than_its_share(monkeypatch):
+    clock, steps, said = [0.0], [], []
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+
+    class Slow(Drifting):
+        def take(self):
+            clock[0] += 0.5
+            steps.append(1)
+            return self.value
+
+    with pytest.raises(TooLong, match=r"about 50 s, and 30 s \(5% of the training\)"):
+        disparity(trials([], kind=Slow), "channels_last", 30.0, said.append)
+    assert len(steps) == 3, "it is foreseen after three steps"
+    assert said == ["is bfloat16 as good as float32? About 50 s to find out ..."]
+    steps.clear()
+    assert disparity(trials([], kind=Slow), "channels_last", 60.0, said.append) is None and len(steps) == 100
+    steps.clear()
+    with pytest.raises(TooLong):
+        disparity(trials([], 1.0, 1.1, 0.0, kind=Slow), "channels_last", 60.0, said.append)
+    assert len(steps) == 103, "the third run, which is only needed where losses part, has no room"

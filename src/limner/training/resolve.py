@@ -28,6 +28,7 @@ from limner.launch import launch
 from limner.processes import Processes
 from limner.training.engine import Engine
 from limner.training.feed import Feed
+from limner.training.parity import GAIN, PARITY_SHARE, ROUNDING, TooLong, disparity
 
 Build = Callable[[Config], Generator]
 Say = Callable[[str], None]
@@ -37,11 +38,6 @@ SHORT = 300
 
 LONG_SECONDS = 1200.0
 """Compilation costs a minute or more; it is only tried where at least this much time lies ahead."""
-
-PARITY_COSINE, PARITY_LOSS = 0.999, 0.02
-
-SHAKES, ROUNDING = 3, 2.0**-9
-"""Trainings in float32 that begin from other weights, and how far theirs lie off: as far as bfloat16 rounds."""
 
 RULE = 2
 """Of how precision is judged: what was remembered under another one is measured anew."""
@@ -258,10 +254,10 @@ def _probed(config: Config, pack: Any, build: Build, say: Say) -> tuple[Training
     if found is None:
         say("measuring this machine: precision and layout ...")
         company = Company()
-        found = _measure(config, pack, build)
-        if company.share() < BUSY:
+        found = _measure(config, pack, build, say)
+        if found.pop("judged") and company.share() < BUSY:
             known.write(found)
-        else:
+        elif company.share() >= BUSY:
             say(f"others use {company.share():.0%} of this machine: what was measured is not remembered")
     say(f"precision {found['precision']}, layout {found['layout']}: {found['why']}")
     settled = _settled(train, found["precision"], found["layout"], "off" if train.compile == "auto" else train.compile)
@@ -280,8 +276,11 @@ def _settled(train: Training, precision: str, layout: str, compiled: str) -> Tra
     )
 
 
-def _measure(config: Config, pack: Any, build: Build) -> dict[str, Any]:
-    """The fastest of the combinations that the user left open and whose numbers can be trusted."""
+def _measure(config: Config, pack: Any, build: Build, say: Say) -> dict[str, Any]:
+    """The fastest of the combinations that the user left open and whose numbers can be trusted.
+
+    `judged` is false where there was no time to find out about the fastest: that is true of this training only.
+    """
 
     def trial(precision: str, layout: str, batch: int | None = None) -> Trial:
         train = msgspec.structs.replace(
@@ -299,40 +298,27 @@ def _measure(config: Config, pack: Any, build: Build) -> dict[str, Any]:
             trials[precision, layout] = trial(precision, layout)
     seconds = fastest(trials)
     del trials
-    ranked = sorted(seconds, key=lambda choice: seconds[choice])
+    ranked = sorted(seconds, key=lambda choice: seconds[choice] * (GAIN if choice[0] == "bfloat16" else 1))
     why = ", ".join(f"{p} {la} {seconds[p, la] * 1000:.0f} ms a step" for p, la in ranked)
+    judged = True
     for precision, layout in ranked:
-        fault = None if precision == "float32" else _disparity(trial, layout)
+        found = {"precision": precision, "layout": layout, "seconds": seconds[precision, layout]}
+        ahead = config.train.budget or (config.train.steps or 0) * seconds[precision, layout]
+        try:
+            fault = None if precision == "float32" else disparity(trial, layout, PARITY_SHARE * ahead, say)
+        except TooLong as error:
+            fault, judged = str(error), False
         if fault is None:
-            return {"precision": precision, "layout": layout, "seconds": seconds[precision, layout], "why": why}
+            return {**found, "why": why, "judged": judged}
         why += f"; {precision} refused, {fault}"
     precision, layout = ranked[0]  # the user asked for this precision: it is used, and the log says what is wrong
-    return {"precision": precision, "layout": layout, "seconds": seconds[precision, layout], "why": why}
-
-
-def _disparity(trial: Callable[..., Trial], layout: str) -> str | None:
-    """What speaks against bfloat16 here, or None."""
-
-    def after(precision: str, shake: int = 0) -> tuple[Trial, float]:
-        small = trial(precision, layout, batch=8)
-        if shake:
-            small.shake(shake)
-        return small, float(np.mean([small.take() for _ in range(50)][-25:]))
-
-    # Not at the first weights, where a GAN's fakes are one grey: to normalise them is to blow up what was rounded.
-    (begun, wanted), (_, got) = after("float32"), after("bfloat16")
-    exact, rough = (trial(precision, layout).gradients(begun) for precision in ("float32", "bfloat16"))
-    cosine = float(torch.nn.functional.cosine_similarity(exact, rough, dim=0))
-    if not cosine >= PARITY_COSINE:
-        return f"gradient cosine with float32 is {cosine:.4f}"
-    margin = PARITY_LOSS * abs(wanted)
-    if abs(got - wanted) <= margin:
-        return None
-    # The losses of adversaries part from any small difference, in float32 too: there, its own spread is the measure.
-    spread = [wanted, *(after("float32", shake)[1] for shake in range(1, SHAKES + 1))]
-    if min(spread) - margin <= got <= max(spread) + margin:
-        return None
-    return f"the loss after 50 steps is {got:.4f} against {min(spread):.4f} to {max(spread):.4f}"
+    return {
+        "precision": precision,
+        "layout": layout,
+        "seconds": seconds[precision, layout],
+        "why": why,
+        "judged": judged,
+    }
 
 
 def _compiles(config: Config, settled: Training, pack: Any, build: Build, ahead: float, say: Say) -> str:
