@@ -27,12 +27,37 @@ from limner.training.loop import Trainer
 
 STEPS = 5
 
+VARIANTS: dict[str, tuple[str, dict[str, object]]] = {
+    "steadied": (
+        "dcgan",
+        {
+            "conditioning": "auxiliary",
+            "minibatch": "discrimination",
+            "minibatch_group": 2,
+            "feature_matching": 0.1,
+            "historical": 0.1,
+            "modes": 0.2,
+            "consistency": 1.0,
+            "augmentation": ["translation", "mirror"],
+            "adaptive": 0.6,
+            "adaptive_pictures": 20,
+            "path_length": 1.0,
+            "path_every": 2,
+        },
+    ),
+    "spectral": ("dcgan", {"spectral": True, "generator_spectral": True, "loss": "hinge", "flips": 0.2}),
+}
+"""A recipe and options that look across the batch, or keep something from step to step."""
+
+ALL = (*NAMES, *VARIANTS)
+
 
 def config_of(name: str, precision: str) -> Config:
-    """A recipe on labelled pictures, made small."""
-    asked = subject(name)
+    """A recipe or variant on labelled pictures, made small."""
+    recipe, options = VARIANTS.get(name, (name, {}))
+    asked = subject(recipe)
     changes = {"precision": precision, "steps": STEPS, "layout": "contiguous", "compile": "off", "device": "cpu"}
-    return asked.config(asked.spec(3, SHAPE), **changes)
+    return asked.config(asked.spec(3, SHAPE), **{**changes, **options})
 
 
 def trained(name: str, place: Path, processes: Processes) -> dict[str, Tensor]:
@@ -107,7 +132,7 @@ def poisoned(place: Path, processes: Processes) -> None:
 def work(place: Path, processes: Processes) -> None:
     """Everything, with what came of it in files that the first process writes."""
     torch.set_num_threads(1)
-    for name in NAMES:
+    for name in ALL:
         weights, gradients = trained(name, place, processes), first_gradients(name, processes)
         if processes.first:
             save_file(weights, place / f"{name}.weights.safetensors")

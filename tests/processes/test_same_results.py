@@ -9,7 +9,6 @@ from safetensors.torch import load_file
 from torchrun import run
 
 from limner.processes import Processes
-from limner.recipes import NAMES
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +25,7 @@ def both(places, name):
     return (load_file(place / f"{name}.safetensors") for place in places)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", job.ALL)
 def test_weights_are_those_of_one_process(places, name):
     one, two = both(places, f"{name}.weights")
     assert set(one) == set(two)
@@ -34,7 +33,7 @@ def test_weights_are_those_of_one_process(places, name):
     assert max(apart.values()) < 1e-8, apart
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", job.ALL)
 def test_first_gradients_are_those_of_one_process(places, name):
     one, two = both(places, f"{name}.gradients")
     assert set(one) == set(two)

@@ -67,7 +67,8 @@ def consistency(
     ):
         if weight:
             changed = judge(augment(x, draws.named(name), ours.consistency_changes))
-            found[name] = weight * (logits - changed).float().square().mean()
+            apart = (logits - changed).to(torch.promote_types(logits.dtype, torch.float32))
+            found[name] = weight * apart.square().mean()
     return found
 
 

@@ -31,13 +31,14 @@ def flipped(real: Tensor, fake: Tensor, share: float, draws: Draws) -> tuple[Ten
 def features_apart(real: Tensor, fake: Tensor) -> Tensor:
     """|E f(x) - E f(G(z))|^2 of features (B, F) over the global batch (Salimans et al. 2016, section 3.1)."""
     processes = current()
-    apart = (real.detach().float() - fake.float()).mean(0)
+    wide = torch.promote_types(fake.dtype, torch.float32)
+    apart = (real.detach().to(wide) - fake.to(wide)).mean(0)
     return (processes.total(apart) / processes.world).square().sum()
 
 
 def carried(losses: Mapping[str, Tensor], fakes: Tensor) -> tuple[dict[str, Tensor], Tensor]:
     """G's losses as numbers and their gradient at the fakes (B, C, H, W), to be kept while D takes its step."""
-    total = torch.stack([value.float() for name, value in losses.items() if not name.startswith("_")]).sum()
+    total = torch.stack([value.to(losses["generator"]) for name, value in losses.items() if name[0] != "_"]).sum()
     (gradient,) = torch.autograd.grad(total, fakes, retain_graph=True)
     return {name: value.detach() for name, value in losses.items()}, gradient
 
