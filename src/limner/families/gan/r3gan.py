@@ -55,7 +55,7 @@ class Block(nn.Module):
         # Of m layers, the m - 1 that do not start at zero share the factor L^(-1/2) (1901.09321, section 3).
         inner = self.layers[-1]
         with torch.no_grad():
-            inner.weight.mul_(blocks ** (-1 / (2 * (len(self.layers) + 1) - 2)))  # type: ignore[operator, union-attr]
+            inner.weight.mul_(blocks ** (-1 / (2 * (len(self.layers) + 1) - 2)))  # type: ignore[operator]
         nn.init.zeros_(last.weight)
 
     def forward(self, x: Tensor) -> Tensor:
