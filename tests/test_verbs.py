@@ -147,6 +147,22 @@ def test_evaluation_is_kept_with_the_run(run):
     assert len(list((run.path / "evals").glob("*.npz"))) == 2, "other pictures are other samples"
 
 
+def test_a_run_is_asked(run, monkeypatch):
+    monkeypatch.setattr("limner.evaluation.judge.SHOWN", 6_000)
+    monkeypatch.setattr("limner.evaluation.judge.BATCH", 32)
+    result = run.evaluate(asked=True)
+    (group,) = result.asked.groups
+    assert group.n == 120 and [one.name for one in group.attributes] == ["label"]
+    assert group.together.judge > 0.85 and group.together.share < 0.5, "after thirty steps labels mean little"
+    assert "the asked label is found in" in result.text() and "held-out real ones show" in result.text()
+    kept = next(path for path in (run.path / "evals").glob("*.json") if json.loads(path.read_text())["asked"])
+    assert json.loads(kept.read_text())["asked"]["groups"][0]["n"] == 120
+    assert "the asked label is found in" in (run.path / "README.md").read_text()
+    assert type(result).of(result.to_dict()).asked == result.asked
+    with pytest.raises(limner.UserError, match="only a run can be asked"):
+        limner.evaluate(run.sample(20), "digits", asked=True)
+
+
 def test_pictures_of_other_tools_are_measured(run, tmp_path):
     pictures = run.sample(150)
     files = [pictures.save(tmp_path / "folder"), pictures.save_npz(tmp_path / "set.npz"), pictures, pictures.numpy()]

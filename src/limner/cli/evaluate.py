@@ -20,6 +20,7 @@ from limner.cli.terminal import Terminal
 @click.option("--size", type=Size(), help="Of the real pictures, where it is not the run's or their own.")
 @click.option("--features", default="default", metavar="NAME", help="The network to compare in.")
 @click.option("--per-class", is_flag=True, help="Each class by itself as well, painted with its label.")
+@click.option("--asked", is_flag=True, help="Whether a run's pictures show the labels that are asked for.")
 @sampling_options
 def evaluate(
     terminal: Terminal,
@@ -31,11 +32,13 @@ def evaluate(
     size: Any,
     features: str,
     per_class: bool,
+    asked: bool,
     **how: Any,
 ) -> None:
     """Measure the pictures of a run, a folder or an .npz file against real ones that were held out."""
     from limner import verbs
 
     common = {"against": against, "n": n, "seed": seed, "size": size, "features": features, "per_class": per_class}
+    common["asked"] = asked
     result = verbs.evaluate(samples, data, progress=terminal.progress, **common, **sampling(how))
     terminal.result(result.to_dict(), result.text())

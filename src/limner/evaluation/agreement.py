@@ -108,14 +108,16 @@ class Agreement:
     def words(self) -> str:
         """The result in a sentence."""
         seen, *unseen = self.groups
-        said = f"what was asked for is found in {_percent(seen.together.share)} of the pictures"
+        aside: list[str] = []
+        what = "what was asked for"
         if len(seen.attributes) == 1:
-            said = f"the asked {seen.attributes[0].name} is found in {_percent(seen.together.share)} of the pictures"
-            said += _worst(seen.attributes[0])
+            what, aside = f"the asked {seen.attributes[0].name}", _worst(seen.attributes[0])
+        said = f"{what} is found in {_percent(seen.together.share)} of the pictures"
         for group in unseen:
             said += f"; {group.name}, never seen in training, in {_percent(group.together.share)}"
-        judge = seen.together.judge
-        return said + ("" if judge is None else f" (the judge finds it in {_percent(judge)} of real ones)")
+        if seen.together.judge is not None:
+            aside = [*aside, f"the judge finds it in {_percent(seen.together.judge)} of real ones"]
+        return said + (f" ({'; '.join(aside)})" if aside else "")
 
     def text(self) -> list[str]:
         """A table for a person."""
@@ -148,10 +150,10 @@ def _off(one: Found) -> str:
     return f"   off by {one.error:.3g}{judge} on average"
 
 
-def _worst(one: Found) -> str:
+def _worst(one: Found) -> list[str]:
     shares = {name: right / asked for name, (asked, right) in one.values.items() if asked >= _FEW}
     worst = min(shares, key=lambda name: shares[name], default=None)
-    return "" if worst is None or len(shares) < 2 else f" (least often {worst!r}, {_percent(shares[worst])})"
+    return [] if worst is None or len(shares) < 2 else [f"least often {worst!r}, {_percent(shares[worst])}"]
 
 
 def _percent(share: float) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from limner.evaluation.agreement import Agreement
 from limner.evaluation.classes import ByClass
 from limner.evaluation.diagnosis import Diagnosis, texts
 from limner.evaluation.meanings import MEANINGS, Measure
@@ -90,6 +91,7 @@ class Result:
         notes: what a reader should know, one sentence each.
         diagnosis: what is wrong with the samples, in words; None where nobody looked.
         by_class: each class by itself; None where nobody asked.
+        asked: whether what was asked for is in the pictures; None where nobody wanted to know.
     """
 
     protocol: str
@@ -101,6 +103,7 @@ class Result:
     notes: tuple[str, ...] = ()
     diagnosis: Diagnosis | None = None
     by_class: ByClass | None = None
+    asked: Agreement | None = None
 
     @classmethod
     def of(cls, said: Mapping[str, Any]) -> Result:
@@ -110,7 +113,8 @@ class Result:
         classes = said["is"]["classes"] if "is" in said else None
         by_class = None if said.get("by_class") is None else ByClass.of(said["by_class"])
         known = (said["protocol"], said["protocol_detail"], said["n"], measures, classes, None, tuple(said["notes"]))
-        return cls(*known, by_class=by_class)
+        asked = None if said.get("asked") is None else Agreement.of(said["asked"])
+        return cls(*known, by_class=by_class, asked=asked)
 
     def __getitem__(self, name: str) -> Measure:
         return self.measures[name]
@@ -126,6 +130,7 @@ class Result:
         found["notes"] = list(self.notes)
         found |= (self.diagnosis or Diagnosis()).to_dict()
         found["by_class"] = None if self.by_class is None else self.by_class.to_dict()
+        found["asked"] = None if self.asked is None else self.asked.to_dict()
         return found
 
     def text(self) -> str:
@@ -152,6 +157,8 @@ class Result:
             lines += texts(self.diagnosis.findings)
         if self.by_class is not None:
             lines += [*self.by_class.text(), ""]
+        if self.asked is not None:
+            lines += ["", *self.asked.text(), ""]
         lines += [f"Note: {note}" for note in self.notes]
         lines.append(f"Protocol {self.protocol}: compare only with results of the same protocol.")
         return "\n".join(lines)

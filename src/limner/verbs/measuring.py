@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from limner import storage
 from limner.errors import UserError
 from limner.runs import CONFIG, ROOT
 from limner.verbs import units
+from limner.verbs.asking import answered, to_ask
 from limner.verbs.classes import class_sampler
 from limner.verbs.datasets import Progress, counted, named, pack_of_run
 from limner.verbs.datasets import pack as pack_of
@@ -41,6 +43,7 @@ def evaluate(
     size: str | int | tuple[int, int] | None = None,
     label: Any = None,
     per_class: bool = False,
+    asked: bool = False,
     device: str = "auto",
     precision: str = "float32",
     progress: Progress | None = None,
@@ -61,6 +64,7 @@ def evaluate(
         features: the network to compare in, by name or by path.
         size: of the real pictures; a run's own, or the set's, unless given.
         per_class: each class by itself as well, of pictures painted with its label; of a file, by the labels in it.
+        asked: whether a judge of labels finds what a run was asked for, also where training saw nothing of it.
         label, device, precision, options: of the run's pictures, as in `Run.sample`.
         progress: called with what is being done and its share.
     """
@@ -71,11 +75,13 @@ def evaluate(
     run = _run(samples)
     if run is not None:
         painting = {"label": label, "device": device, "precision": precision, **options}
-        return _of_run(run, _pack_for(run, data, size, progress), n, how, painting, per_class)
+        return _of_run(run, _pack_for(run, data, size, progress), n, how, painting, per_class, asked)
     given = {"label": label, **options}
     if any(value is not None for value in given.values()):
         names = ", ".join(key for key, value in given.items() if value is not None)
         raise UserError(f"{names}: only a run's pictures can be asked for; these are made already")
+    if asked:
+        raise UserError("only a run can be asked for labels; these pictures are made already")
     if data is None:
         raise UserError("real pictures to compare with are missing: name them with --data DATA")
     pixels = samples.pixels if isinstance(samples, Pictures) else samples
@@ -138,7 +144,9 @@ def _pack_for(run: Run, data: str | Path | None, size: Any, progress: Progress |
     return pack_of(source, progress=progress, size=size or (spec.height, spec.width), channels=spec.channels)
 
 
-def _of_run(run: Run, pack: Pack, n: int, how: dict[str, Any], painting: dict[str, Any], per_class: bool) -> Result:
+def _of_run(
+    run: Run, pack: Pack, n: int, how: dict[str, Any], painting: dict[str, Any], per_class: bool, asked: bool
+) -> Result:
     from limner.evaluation import load
     from limner.evaluation.measure import FEWEST, choose_real
     from limner.training.card import shared_by
@@ -153,12 +161,17 @@ def _of_run(run: Run, pack: Pack, n: int, how: dict[str, Any], painting: dict[st
         raise UserError("per class paints all classes in turn, so leave the label away")
     sampler = run.sampler(needed, how["seed"], **painting)
     processes = sampler.crew.processes
+    of_classes = {key: value for key, value in painting.items() if key != "label"}
+    ask = to_ask(run, pack, sampler.model, needed, how["seed"]) if asked else []
     labelled = None
     if per_class:
-        of_classes = {key: value for key, value in painting.items() if key != "label"}
         in_turn = class_sampler(run, pack, how["against"], needed, how["seed"], **of_classes)
         labelled = _painted(in_turn, run, how["progress"])
     result = _measured(_painted(sampler, run, how["progress"]), pack, n, how, processes, labelled)
+    if ask:
+        paint, model = partial(_painted, run=run, progress=how["progress"]), sampler.model
+        said = answered(run, pack, model, ask, how["seed"], of_classes, paint, processes, how["progress"])
+        result = dataclasses.replace(result, asked=said)
     shared = f"trained with a global batch of {shared_by(run.config, run.status)}"
     result = dataclasses.replace(result, notes=(*result.notes, shared))
     if not processes.first:
