@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from limner.verbs import pack as pack
     from limner.verbs import sample as sample
     from limner.verbs import scan as scan
+    from limner.verbs import toy as toy
     from limner.verbs import sweep as sweep
     from limner.verbs import train as train
 
@@ -60,6 +61,7 @@ _HOME = {
     "describe": "limner.verbs",
     "doctor": "limner.verbs",
     "models": "limner.verbs",
+    "toy": "limner.verbs",
     "UserError": "limner.errors",
 }
 

@@ -15,6 +15,7 @@ _HOMES = {
     "eval": ("limner.cli.evaluate:evaluate", "Measure how good pictures are."),
     "sweep": ("limner.cli.sweep:sweep", "Find the best way to sample a run."),
     "compare": ("limner.cli.compare:compare", "Say which generator is best for your pictures."),
+    "toy": ("limner.cli.toy:toy", "Watch a small generator learn, with the theory beside it."),
     "critique": ("limner.cli.critique:critique", "Score pictures with a run's discriminator."),
     "models": ("limner.cli.lists:models", "Every recipe, or all of one."),
     "runs": ("limner.cli.lists:runs", "What was trained here."),

@@ -18,5 +18,6 @@ from limner.verbs.run import Run as Run
 from limner.verbs.run import open as open
 from limner.verbs.run import sample as sample
 from limner.verbs.sweeping import sweep as sweep
+from limner.verbs.toying import toy as toy
 from limner.verbs.training import estimate as estimate
 from limner.verbs.training import train as train
