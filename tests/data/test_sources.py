@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 from made_pictures import aside, folder, picture, pixels
 
-from limner.data import DataOptions, pack, scan
+from limner.data import DataOptions, pack, packing, scan
+from limner.data.cache import cache_folder
 from limner.errors import UserError
 
 
@@ -193,6 +194,32 @@ def test_arrays(tmp_path, form):
     assert np.array_equal(made.read(range(7)), wanted)
     assert made.classes == ("0", "1") and made.labels([3]).tolist() == [1]
     assert not list((tmp_path / "set.npz").parent.glob("*.tmp"))
+
+
+def test_what_is_unpacked_goes_with_the_work(tmp_path, monkeypatch):
+    """Labels too, and where the set is refused; work that is stopped leaves it to the next."""
+
+    def left():
+        return {path.name for path in (cache_folder() / "unpacked").glob("*")}
+
+    x = np.stack([pixels(i) for i in range(7)])
+    np.savez_compressed(tmp_path / "set.npz", x=x, y=np.arange(7) % 2)
+    before = left()
+    pack(tmp_path / "set.npz")
+    assert left() == before, "packed"
+    with pytest.raises(UserError, match="class"):
+        pack(tmp_path / "set.npz", DataOptions(classes=("9",)))
+    assert left() == before, "refused"
+
+    def stopped(*arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(packing, "_stage", stopped)
+        pack(tmp_path / "set.npz", DataOptions(size=16))
+    assert len(left() - before) == 2, "pictures and labels"
+    pack(tmp_path / "set.npz", DataOptions(size=16))
+    assert left() == before
 
 
 def test_arrays_that_are_no_pictures(tmp_path):

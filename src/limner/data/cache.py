@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 from limner.errors import UserError
@@ -31,6 +32,38 @@ def make_folder(folder: Path) -> Path:
             f"cannot write to {str(folder)!r} ({_reason(error)}): choose another place by --out or LIMNER_CACHE"
         ) from error
     return folder
+
+
+_UNPACKED: ContextVar[set[Path] | None] = ContextVar("unpacked", default=None)
+"""What the work at hand has unpacked, or found unpacked."""
+
+
+def unpacked_place(name: str) -> Path:
+    """Where a plain copy of a compressed file lies, until the work that is at hand (`unpacking`) is over."""
+    place = make_folder(cache_folder() / "unpacked") / name
+    if (known := _UNPACKED.get()) is not None:
+        known.add(place)
+    return place
+
+
+@contextmanager
+def unpacking() -> Iterator[None]:
+    """Work on a set: what was unpacked for it goes with it, whether it was packed or refused.
+
+    Work that is killed or stopped leaves its copies, to be taken up by the next.
+    """
+    known: set[Path] = set()
+    token = _UNPACKED.set(known)
+    over = True
+    try:
+        yield
+    except BaseException as error:
+        over = isinstance(error, UserError)
+        raise
+    finally:
+        _UNPACKED.reset(token)
+        for path in known if over else ():
+            path.unlink(missing_ok=True)
 
 
 def sync_folder(folder: Path) -> None:

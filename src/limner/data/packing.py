@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from limner.data import plan as planning
-from limner.data.cache import cache_folder, check_space, locked, make_folder, put_in_place, sync_folder
+from limner.data.cache import cache_folder, check_space, locked, make_folder, put_in_place, sync_folder, unpacking
 from limner.data.columns import LabelColumn, label_columns
 from limner.data.finish import clear_work, finish
 from limner.data.options import DataOptions
@@ -46,6 +46,7 @@ class Wanted:
     key: str
 
 
+@unpacking()
 def pack(
     data: str | Path,
     options: DataOptions | None = None,
@@ -80,6 +81,7 @@ def pack(
     return _whole(there, found, options)
 
 
+@unpacking()
 def scan(
     data: str | Path,
     options: DataOptions | None = None,
@@ -211,8 +213,6 @@ def _ingest(
             sync_folder(staging)
             put_in_place(staging, final)
             report = Report(open_pack(final).report)
-        for path in wanted.source.temporary:
-            path.unlink(missing_ok=True)
         return report
 
 

@@ -17,7 +17,7 @@ from typing import IO, Any
 import numpy as np
 import pyarrow as pa
 
-from limner.data.cache import cache_folder, make_folder
+from limner.data.cache import unpacked_place
 from limner.data.options import DataOptions
 from limner.data.sources import layout
 from limner.data.sources.base import MAX_FILE, Found, Payload, Source, Unreadable, hidden, stamp_of_files
@@ -82,7 +82,6 @@ def _open(paths: list[Path], name: str, options: DataOptions) -> Source:
         caption_column=found.caption_column,
         set_aside=(*aside, *found.set_aside),
         notes=(*notes, *found.notes),
-        temporary=tuple(file for file, path in zip(plain, paths, strict=True) if file != path),
     )
 
 
@@ -170,7 +169,8 @@ def _plain_tar(path: Path, notes: list[str]) -> Path:
         decompressor = _DECOMPRESSORS.get(file.read(2))
     if decompressor is None:
         return path
-    target = make_folder(cache_folder() / "unpacked") / f"{stamp_of_files([path], str(path.resolve()))}.tar"
+    stamp = stamp_of_files([path], str(path.resolve()))
+    target = unpacked_place(f"{stamp}.tar")
     if target.exists():
         return target
     temporary = target.with_suffix(f".{os.getpid()}.tmp")
@@ -179,7 +179,7 @@ def _plain_tar(path: Path, notes: list[str]) -> Path:
             problem = _decompress(file, out, decompressor)
         if problem:  # not kept under the name that says whole: the next run has to say so again
             notes.append(f"the archive's compression is {problem}: what came before is used")
-            target = target.with_suffix(".part.tar")
+            target = unpacked_place(f"{stamp}.part.tar")
         temporary.replace(target)
     except OSError as error:
         raise UserError(f"cannot unpack {str(path)!r} into {str(target.parent)!r}: {error.strerror}") from error

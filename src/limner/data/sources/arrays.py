@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from limner.data.cache import cache_folder, make_folder
+from limner.data.cache import unpacked_place
 from limner.data.sources.base import FILE, SPLIT, SPLIT_NAMES, Found, Payload, Source, numbered, stamp_of_files
 from limner.errors import UserError
 
@@ -142,12 +142,7 @@ def _source(parts: list[Part], name: str, layout: str) -> Source:
         table=pa.table(columns),
         settings={"arrays": [[str(part.path.resolve()), part.member] for part in parts]},
         label_column="label" if labelled else None,
-        temporary=tuple(_unpacked_place(part.path, part.member) for part in parts if _is_packed(part)),
     )
-
-
-def _is_packed(part: Part) -> bool:
-    return part.member is not None or _slice(part.path, 0, 2) == b"\x1f\x8b"
 
 
 def _shape_of(path: Path, member: str | None) -> tuple[int, ...]:
@@ -237,17 +232,12 @@ def _slice(path: Path, start: int, length: int) -> bytes:
         return file.read(length)
 
 
-def _unpacked_place(path: Path, member: str | None) -> Path:
-    key = stamp_of_files([path], str(path.resolve()), str(member))
-    return cache_folder() / "unpacked" / (key + (".npy" if member else ".idx"))
-
-
 def _unpacked(path: Path, member: str | None) -> Path:
     """The plain file in the cache, made if it is not there; a file is whole because it is renamed into place."""
-    target = _unpacked_place(path, member)
+    key = stamp_of_files([path], str(path.resolve()), str(member))
+    target = unpacked_place(key + (".npy" if member else ".idx"))
     if target.exists():
         return target
-    make_folder(target.parent)
     temporary = target.with_suffix(f".{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as out:

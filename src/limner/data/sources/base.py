@@ -76,7 +76,6 @@ class Source:
     label_names    names behind integer labels, by column
     label_column   the column that gives the classes when nobody names one
     caption_column the column that gives captions when nobody names one
-    temporary      files unpacked into the cache, not needed once the set is packed
     group_column   integers, equal for pictures that the division must not tear: frames of a film, slices of a scan
     order_column   integers, the place of a picture in its group
     about          of a stream: how many shards, bytes and pictures there are, and how it is shuffled
@@ -93,7 +92,6 @@ class Source:
     caption_column: str | None = None
     set_aside: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
-    temporary: tuple[Path, ...] = ()
     group_column: str | None = None
     order_column: str | None = None
     about: dict[str, int] = field(default_factory=dict)

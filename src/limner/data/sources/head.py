@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from limner.data.balance import score
-from limner.data.cache import cache_folder, make_folder
+from limner.data.cache import unpacked_place
 from limner.data.options import DataOptions
 from limner.data.permutation import order
 from limner.data.sources.base import FILE, SPLIT, TEST, TRAIN, Found, Source, Unreadable, stamp_of
@@ -44,8 +44,7 @@ def find_stream(data: str | Path, options: DataOptions) -> Found:
 
 
 def _open(shards: Shards, options: DataOptions) -> Source:
-    folder = make_folder(cache_folder() / "unpacked")
-    spool = folder / f"{stamp_of(shards.stamp, str(options.head))}.head"
+    spool = unpacked_place(f"{stamp_of(shards.stamp, str(options.head))}.head")
     places = Columns(archive=pa.int32(), offset=pa.int64(), packed=pa.int64(), size=pa.int64(), method=pa.int32())
     rows: list[tuple[int, dict[str, Any]]] = []
     aside: list[tuple[str, str]] = []
@@ -67,7 +66,7 @@ def _open(shards: Shards, options: DataOptions) -> Source:
         temporary.replace(spool)
     except OSError as error:
         raise UserError(
-            f"cannot keep the first pictures of {shards.name!r} in {str(folder)!r}: {error.strerror}"
+            f"cannot keep the first pictures of {shards.name!r} in {str(spool.parent)!r}: {error.strerror}"
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
@@ -97,7 +96,6 @@ def _open(shards: Shards, options: DataOptions) -> Source:
         label_column=_label_column(table),
         caption_column=CAPTION if CAPTION in table.column_names else pick(table.column_names, CAPTION_COLUMNS),
         set_aside=tuple(aside),
-        temporary=(spool,),
         about={"shards": len(shards), "bytes": total, "pictures": count, "buffer": options.buffer},
     )
 
