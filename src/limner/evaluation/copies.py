@@ -29,7 +29,7 @@ _STANDS_OUT = 0.8
 _FEWEST = 100  # training pictures below which the second nearest says nothing
 _LOOKED_AT = 1000  # pictures whose two nearest are searched for
 _READ_BYTES = 1 << 30
-_BLOCK = 256
+_DISTANCES = 1 << 24  # held at a time
 
 
 class Training:
@@ -76,8 +76,9 @@ def siblings(training: Training, pictures: np.ndarray, numbers: np.ndarray | Non
     place = {int(number): row for row, number in enumerate(training.numbers)}
     known = torch.from_numpy(training.coarse)
     found = []
-    for first in range(0, len(chosen), _BLOCK):
-        rows = chosen[first : first + _BLOCK]
+    block = max(1, _DISTANCES // len(known))
+    for first in range(0, len(chosen), block):
+        rows = chosen[first : first + block]
         apart = torch.cdist(torch.from_numpy(pictures[rows]), known)
         for line, row in enumerate(rows):
             if numbers is not None and int(numbers[row]) in place:
