@@ -85,6 +85,7 @@ COMBINED = {
         {"rules", "regularisers", "stabilisers", "game", "styled"},
     ),
     "limner.families.diffusion": ({"denoiser"}, "", set()),
+    "limner.families.baselines": ({"closed_form"}, "", set()),
 }
 
 LINES_IN_A_FILE = 400

@@ -7,23 +7,17 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator
-from typing import Annotated, ClassVar
+from typing import Annotated
 
-import msgspec
 import torch
 import torch.nn.functional as F
 from msgspec import Meta
 from torch import Tensor
 
-from limner import api
-from limner.api import Batch, Condition, Losses, Phase, Progress, Scratch, Spec, Stage
+from limner.api import Spec
 from limner.config import Options, Positive, Size
-from limner.draws import Draws
-from limner.errors import UserError
-from limner.losses.dequantisation import VARIANCE, bits, dequantised
-from limner.nn.codes import PrincipalCodes
-from limner.nn.gathering import Gathering, columns_for, groups_of, looked_at
+from limner.families.baselines.closed_form import Coded
+from limner.nn.gathering import Gathering
 
 
 class GMMConfig(Options):
@@ -96,34 +90,20 @@ class Mixtures(Gathering):
         return torch.logsumexp(torch.stack(found), 0)
 
 
-class GMM(api.Generator, api.Conditions, api.Scores):
+class GMM(Coded):
     """A mixture over all pictures, and one for each value of the first attribute."""
 
     Config, Sampling = GMMConfig, GMMSampling
-    passes: ClassVar[int | None] = 2
-    exact: ClassVar[bool] = False
+    choice = "mixture"
 
     def __init__(self, config: GMMConfig, spec: Spec) -> None:
-        super().__init__()
-        self.config, self.spec = config, msgspec.structs.replace(spec, attributes=spec.attributes[:1])
-        self.groups = 1 + len(spec.classes)
-        self.codes = PrincipalCodes(math.prod(spec.shape), config.components, config.pictures, VARIANCE)
+        super().__init__(config, spec)
         self.mixtures = Mixtures()
 
-    @classmethod
-    def check(cls, config: GMMConfig, spec: Spec) -> None:
-        """See `Generator.check`."""
-        if columns_for(math.prod(spec.shape), 1) < min(8, math.prod(spec.shape)):
-            raise UserError(f"{spec} pictures are too large for the principal components of gmm: take a smaller --size")
-
-    def stages(self) -> tuple[Stage, ...]:
-        """Two looks at every picture."""
-        return (Stage("look", (Phase("look", (), self.look, None),)),)
-
-    def look(self, batch: Batch, progress: Progress, scratch: Scratch) -> Losses:
-        """The first pass gives the axes, the second the codes."""
-        self.codes.look(*looked_at(batch.pictures, batch.labels, batch.epoch), progress.fraction)
-        return {}
+    @property
+    def of_codes(self) -> Mixtures:
+        """See `Coded`."""
+        return self.mixtures
 
     def finish(self) -> None:
         """Fit all mixtures to the codes; one Gaussian where there are none."""
@@ -157,33 +137,6 @@ class GMM(api.Generator, api.Conditions, api.Scores):
             torch.from_numpy(each) for each in (mixture.weights_, mixture.means_, mixture.covariances_)
         )
         return weights, means, torch.linalg.cholesky(covariances.double())
-
-    def paint(self, draws: Draws, condition: Condition, options: GMMSampling) -> Iterator[Tensor]:
-        """A code from the mixture, and its picture; white noise before any picture was seen."""
-        where, noise = draws.uniform("mixture", 1), options.temperature * draws.normal("code", self.codes.width)
-        grain = options.grain * draws.normal("grain", math.prod(self.spec.shape))
-        if not self.mixtures.known:
-            yield draws.normal("noise", *self.spec.shape).clamp(-1.0, 1.0)
-            return
-        codes = self.mixtures.draw(where, noise, groups_of(condition.labels, draws.size, self.device))
-        pictures = self.codes.frame.lift(codes, 0, grain).to(draws.dtype)
-        yield pictures.view(-1, *self.spec.shape).clamp(-1.0, 1.0)
-
-    def bits_per_dimension(self, pictures: Tensor, draws: Draws) -> Tensor:
-        """(B,) of the 8-bit pictures under the mixture of all, see `limner.losses.dequantisation`."""
-        return bits(self.log_density(dequantised(pictures, draws)), math.prod(self.spec.shape)).to(pictures.dtype)
-
-    def log_density(self, pictures: Tensor, group: int = 0) -> Tensor:
-        """log p(x) (B,) in nats of pictures (B, C, H, W) in [-1, 1]; `group` 0 is all, k + 1 is class k."""
-        x = pictures.flatten(1)
-        if not self.mixtures.known:
-            return -(x.double().square() + math.log(2 * math.pi)).sum(1) / 2
-        codes = self.codes.frame.project(x)
-        return self.mixtures.log_density(codes, group) + self.codes.frame.outside(x, codes)
-
-    def probe(self, batch: Batch) -> dict[str, Tensor]:
-        """Bits per dimension."""
-        return {"bits per dimension": self.bits_per_dimension(batch.pictures, batch.draws).mean()}
 
 
 def _longer(value: Tensor, rows: int) -> Tensor:

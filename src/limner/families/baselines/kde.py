@@ -8,22 +8,17 @@ density that scikit-learn's `KernelDensity` gives, computed for many pictures an
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from typing import Annotated, ClassVar
+from typing import Annotated
 
-import msgspec
 import torch
 from msgspec import Meta
 from torch import Tensor
 
-from limner import api
-from limner.api import Batch, Condition, Losses, Phase, Progress, Scratch, Spec, Stage
+from limner.api import Spec
 from limner.config import Options, Positive, Size
-from limner.draws import Draws
-from limner.errors import UserError
-from limner.losses.dequantisation import VARIANCE, bits, dequantised
-from limner.nn.codes import PrincipalCodes
-from limner.nn.gathering import Gathering, columns_for, groups_of, looked_at
+from limner.families.baselines.closed_form import Coded
+from limner.losses.dequantisation import VARIANCE
+from limner.nn.gathering import Gathering
 
 AT_ONCE = 4_000_000
 """Distances that are held at a time."""
@@ -101,34 +96,20 @@ class Kernels(Gathering):
         return torch.cat([log_kernels(squares(part, kernels), bandwidth, codes.shape[1]) for part in parts])
 
 
-class KDE(api.Generator, api.Conditions, api.Scores):
+class KDE(Coded):
     """Kernels around all pictures; a label leaves those of its class."""
 
     Config, Sampling = KDEConfig, KDESampling
-    passes: ClassVar[int | None] = 2
-    exact: ClassVar[bool] = False
+    choice = "kernel"
 
     def __init__(self, config: KDEConfig, spec: Spec) -> None:
-        super().__init__()
-        self.config, self.spec = config, msgspec.structs.replace(spec, attributes=spec.attributes[:1])
-        self.groups = 1 + len(spec.classes)
-        self.codes = PrincipalCodes(math.prod(spec.shape), config.components, config.pictures, VARIANCE)
+        super().__init__(config, spec)
         self.kernels = Kernels()
 
-    @classmethod
-    def check(cls, config: KDEConfig, spec: Spec) -> None:
-        """See `Generator.check`."""
-        if columns_for(math.prod(spec.shape), 1) < min(8, math.prod(spec.shape)):
-            raise UserError(f"{spec} pictures are too large for the principal components of kde: take a smaller --size")
-
-    def stages(self) -> tuple[Stage, ...]:
-        """Two looks at every picture."""
-        return (Stage("look", (Phase("look", (), self.look, None),)),)
-
-    def look(self, batch: Batch, progress: Progress, scratch: Scratch) -> Losses:
-        """The first pass gives the axes, the second the codes."""
-        self.codes.look(*looked_at(batch.pictures, batch.labels, batch.epoch), progress.fraction)
-        return {}
+    @property
+    def of_codes(self) -> Kernels:
+        """See `Coded`."""
+        return self.kernels
 
     def finish(self) -> None:
         """Kernels around the codes, around the mean where there are none; then a bandwidth for each class."""
@@ -162,33 +143,6 @@ class KDE(api.Generator, api.Conditions, api.Scores):
             best = max(range(len(tried)), key=judged.__getitem__)
             low, high = (math.log(tried[max(best - 1, 0)]), math.log(tried[min(best + 1, len(tried) - 1)]))
         return tried[best]
-
-    def paint(self, draws: Draws, condition: Condition, options: KDESampling) -> Iterator[Tensor]:
-        """A picture's code, shaken; white noise before any picture was seen."""
-        where, noise = draws.uniform("kernel", 1), options.temperature * draws.normal("code", self.codes.width)
-        grain = options.grain * draws.normal("grain", math.prod(self.spec.shape))
-        if not self.kernels.known:
-            yield draws.normal("noise", *self.spec.shape).clamp(-1.0, 1.0)
-            return
-        codes = self.kernels.draw(where, noise, groups_of(condition.labels, draws.size, self.device))
-        pictures = self.codes.frame.lift(codes, 0, grain).to(draws.dtype)
-        yield pictures.view(-1, *self.spec.shape).clamp(-1.0, 1.0)
-
-    def bits_per_dimension(self, pictures: Tensor, draws: Draws) -> Tensor:
-        """(B,) of the 8-bit pictures under the kernels of all, see `limner.losses.dequantisation`."""
-        return bits(self.log_density(dequantised(pictures, draws)), math.prod(self.spec.shape)).to(pictures.dtype)
-
-    def log_density(self, pictures: Tensor, group: int = 0) -> Tensor:
-        """log p(x) (B,) in nats of pictures (B, C, H, W) in [-1, 1]; `group` 0 is all, k + 1 is class k."""
-        x = pictures.flatten(1)
-        if not self.kernels.known:
-            return -(x.double().square() + math.log(2 * math.pi)).sum(1) / 2
-        codes = self.codes.frame.project(x)
-        return self.kernels.log_density(codes, group) + self.codes.frame.outside(x, codes)
-
-    def probe(self, batch: Batch) -> dict[str, Tensor]:
-        """Bits per dimension."""
-        return {"bits per dimension": self.bits_per_dimension(batch.pictures, batch.draws).mean()}
 
 
 def squares(a: Tensor, b: Tensor) -> Tensor:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import ClassVar
 
-import msgspec
 import torch
 from torch import Tensor
 
-from limner import api
-from limner.api import Batch, Condition, Losses, NoOptions, Phase, Progress, Scratch, Spec, Stage
+from limner.api import Batch, Condition, Losses, NoOptions, Progress, Scratch, Spec
 from limner.config import Options
 from limner.draws import Draws
+from limner.families.baselines.closed_form import ClosedForm
 from limner.nn.gathering import Gathering, Moments, groups_of, looked_at
 
 
@@ -29,22 +27,16 @@ class Means(Gathering):
         self.hold("pictures", torch.float32)
 
 
-class Mean(api.Generator, api.Conditions):
-    """Paints one picture, or one a class, whatever the seed. Knows the first attribute's values."""
+class Mean(ClosedForm):
+    """Paints one picture, or one a class, whatever the seed."""
 
     Config, Sampling = MeanConfig, NoOptions
-    passes: ClassVar[int | None] = 1
     varies: ClassVar[bool] = False
 
     def __init__(self, config: MeanConfig, spec: Spec) -> None:
-        super().__init__()
-        self.config, self.spec = config, msgspec.structs.replace(spec, attributes=spec.attributes[:1])
-        self.sums = Moments(math.prod(spec.shape), 1 + len(spec.classes))
+        super().__init__(config, spec)
+        self.sums = Moments(self.size, self.groups)
         self.means = Means()
-
-    def stages(self) -> tuple[Stage, ...]:
-        """One look at every picture."""
-        return (Stage("look", (Phase("look", (), self.look, None),)),)
 
     def look(self, batch: Batch, progress: Progress, scratch: Scratch) -> Losses:
         """Adds up the pictures that were not shown before."""
@@ -57,7 +49,7 @@ class Mean(api.Generator, api.Conditions):
             return
         overall = self.sums.sums()
         means = [overall.total / overall.count]
-        for group in range(1, self.sums.groups):
+        for group in range(1, self.groups):
             count, total, *_ = self.sums.sums(group)
             means.append(total / count if count > 0 else means[0])
         self.means.put(pictures=torch.stack(means).view(-1, *self.spec.shape))
@@ -67,6 +59,6 @@ class Mean(api.Generator, api.Conditions):
         """The mean; white noise before any picture was seen."""
         pictures = self.means.get_buffer("pictures")
         if not pictures.numel():
-            yield draws.normal("noise", *self.spec.shape).clamp(-1.0, 1.0)
+            yield self.unseen(draws)
             return
         yield pictures[groups_of(condition.labels, draws.size, self.device)].to(draws.dtype)

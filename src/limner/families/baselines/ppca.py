@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Annotated, ClassVar
+from typing import Annotated
 
-import msgspec
 import torch
 from msgspec import Meta
 from torch import Tensor
 
 from limner import api
-from limner.api import Batch, Condition, Losses, Phase, Progress, Scratch, Spec, Stage
+from limner.api import Batch, Condition, Spec
 from limner.config import Options, Positive, Size
 from limner.draws import Draws
 from limner.errors import UserError
-from limner.losses.dequantisation import VARIANCE, bits, dequantised
-from limner.nn.gathering import Moments, columns_for, groups_of, looked_at
-from limner.nn.principal import Ellipsoids, Spectrum, spectrum
+from limner.families.baselines.closed_form import OfMoments
+from limner.losses.dequantisation import VARIANCE
+from limner.nn.gathering import Sums, groups_of
+from limner.nn.principal import Spectrum, spectrum
 
 
 class PPCAConfig(Options):
@@ -47,55 +47,26 @@ class PPCASampling(Options):
     grain: Size = 0.0
 
 
-class PPCA(api.Generator, api.Conditions, api.Encodes, api.Scores):
+class PPCA(OfMoments, api.Encodes):
     """Principal components of all pictures, and of each value of the first attribute."""
 
     Config, Sampling = PPCAConfig, PPCASampling
-    passes: ClassVar[int | None] = 1
-    exact: ClassVar[bool] = False
 
     def __init__(self, config: PPCAConfig, spec: Spec) -> None:
-        super().__init__()
-        self.config, self.spec = config, msgspec.structs.replace(spec, attributes=spec.attributes[:1])
-        size, groups = math.prod(spec.shape), 1 + len(spec.classes)
-        columns = columns_for(size, groups)
+        super().__init__(config, spec)
+        size, columns = self.size, self.sums.columns
         # Of a covariance that is not kept whole, the better two thirds of the axes are good.
         self.components = min(config.components, size - 1 if columns == size else max(1, 2 * columns // 3))
-        self.sums = Moments(size, groups, columns)
-        self.gaussians = Ellipsoids()
 
     @classmethod
-    def check(cls, config: PPCAConfig, spec: Spec) -> None:
+    def check(cls, config: Options, spec: Spec) -> None:
         """See `Generator.check`."""
-        size = math.prod(spec.shape)
-        if size < 2:
+        if math.prod(spec.shape) < 2:
             raise UserError("ppca needs at least two values a picture: take gaussian")
-        if columns_for(size, 1 + len(spec.classes)) < min(8, size):
-            classes = f" in {len(spec.classes)} classes" if spec.classes else ""
-            raise UserError(f"{spec} pictures{classes} have too large a covariance for ppca: take a smaller --size")
+        super().check(config, spec)
 
-    def stages(self) -> tuple[Stage, ...]:
-        """One look at every picture."""
-        return (Stage("look", (Phase("look", (), self.look, None),)),)
-
-    def look(self, batch: Batch, progress: Progress, scratch: Scratch) -> Losses:
-        """Adds up the moments of the pictures that were not shown before."""
-        self.sums.add_new(*looked_at(batch.pictures, batch.labels, batch.epoch))
-        return {}
-
-    def finish(self) -> None:
+    def fit(self, sums: Sums) -> tuple[Spectrum, Tensor, Tensor]:
         """The leading axes, and the mean variance of what they leave (section 3.2, eq. 7 and 8)."""
-        if not self.sums.begun:
-            return
-        fits = [self._fitted(group) for group in (None, *range(1, self.sums.groups))]
-        self.gaussians.fit(*(list(each) for each in zip(*fits, strict=True)))
-        self.sums.empty()
-
-    def _fitted(self, group: int | None) -> tuple[Spectrum, Tensor, Tensor]:
-        """(axes, variances along them, variance elsewhere); of all pictures where a class has fewer than two."""
-        sums = self.sums.sums(group)
-        if group is not None and sums.count < 2:
-            return self._fitted(None)
         known = spectrum(sums)
         rest = known.rest(self.components) + VARIANCE
         return known, (known.values[: self.components] + VARIANCE).clamp_min(rest), rest
@@ -137,7 +108,7 @@ class PPCA(api.Generator, api.Conditions, api.Encodes, api.Scores):
         code = options.temperature * draws.normal("code", self.components)
         grain = options.grain * draws.normal("grain", *self.spec.shape)
         if not self.gaussians.known:
-            yield draws.normal("noise", *self.spec.shape).clamp(-1.0, 1.0)
+            yield self.unseen(draws)
             return
         pictures = self._lifted(code, condition)
         if options.grain:
@@ -146,20 +117,8 @@ class PPCA(api.Generator, api.Conditions, api.Encodes, api.Scores):
             pictures = pictures + grain * deviation[group].to(grain.dtype).view(-1, 1, 1, 1)
         yield pictures.clamp(-1.0, 1.0)
 
-    def bits_per_dimension(self, pictures: Tensor, draws: Draws) -> Tensor:
-        """(B,) of the 8-bit pictures under the components of all, see `limner.losses.dequantisation`."""
-        return bits(self.log_density(dequantised(pictures, draws)), math.prod(self.spec.shape)).to(pictures.dtype)
-
-    def log_density(self, pictures: Tensor, group: int = 0) -> Tensor:
-        """log p(x) (B,) in nats of pictures (B, C, H, W) in [-1, 1]: N(mean, W W' + s); `group` k + 1 is class k."""
-        x = pictures.flatten(1)
-        if not self.gaussians.known:
-            return -(x.double().square() + math.log(2 * math.pi)).sum(1) / 2
-        return self.gaussians.log_density(x, group)
-
     def probe(self, batch: Batch) -> dict[str, Tensor]:
         """Squared error of reconstructions, and bits per dimension."""
         again = self.decode(self.encode(batch.pictures))
         error = (again - batch.pictures).square().mean()
-        bits_ = self.bits_per_dimension(batch.pictures, batch.draws).mean()
-        return {"reconstruction error": error, "bits per dimension": bits_}
+        return {"reconstruction error": error, **super().probe(batch)}
