@@ -159,6 +159,14 @@ def test_unknown_models_are_named(tmp_path):
         limner.compare("digits", "flow", out=tmp_path, seeds=0)
 
 
+def test_a_launcher_of_several_processes_is_refused(tmp_path, monkeypatch):
+    """Each of them would make every row; shards are for that."""
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(limner.UserError, match=r"one of 2 of a launcher: run it without torchrun.*--shard 1/2"):
+        limner.compare("digits", TINY, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     "values", [[1, 2], [0.001, 5.0], [3.0], [0, 0], [-0.1, 2], [1e-9, 1e9], [5, 5.0001], [12000, 1e6]]
 )

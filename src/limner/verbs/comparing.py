@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from limner.errors import UserError
+from limner.launch import launch
 from limner.verbs import contending, entrants, units
 from limner.verbs.datasets import Progress, named
 from limner.verbs.datasets import pack as pack_of
@@ -74,6 +75,11 @@ def compare(
     """
     from limner.studies import compare as study
 
+    if (world := launch().world) > 1:
+        raise UserError(
+            f"compare starts each row's process itself and cannot be one of {world} of a launcher: run it without "
+            "torchrun, and share rows out with --shard 1/2, --shard 2/2"
+        )
     say = say or (lambda text: None)
     named_ones = entrants.resolve(models)
     part = None if shard is None else study.Shard.parse(shard)
