@@ -1,7 +1,7 @@
 """Remedy by modes covered: mode collapse and vanishing gradients on points, made to happen, and each remedy alone.
 
     python -m benchmarks.remedies collapse
-    python -m benchmarks.remedies vanishing
+    python -m benchmarks.remedies vanishing --shard 1/2
 
 Writes benchmarks/results/remedies-SHOW.json after each row, and goes on from it; prints a table of docs/toy.md.
 """
@@ -71,22 +71,28 @@ def main() -> None:
     parser.add_argument("--data", default="ring8")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=800)
+    parser.add_argument("--shard", default="1/1", help="I/N: each N-th row from the I-th on")
     parser.add_argument("--table", action="store_true", help="only print what is there")
     asked = parser.parse_args()
-    name = f"remedies-{asked.show}"
-    path = RESULTS / f"{name}.json"
-    rows = json.loads(path.read_text())["rows"] if path.is_file() else []
     torch.set_num_threads(1)
-    there = {(row["remedy"], row["seed"], row["steps"]) for row in rows}
+    number, of = map(int, asked.shard.split("/"))
     cures = (None, *remedies(toy.target(asked.data), asked.show))
-    for seed in range(asked.seeds) if not asked.table else ():
-        for remedy in cures:
-            if (remedy, seed, asked.steps) in there:
-                continue
-            rows.append(measured(asked.data, asked.show, remedy, asked.steps, seed))
-            say(f"{asked.show} / {remedy} / {seed}: {rows[-1]['modes']} modes, {rows[-1]['good']:.0%} good")
-            save(name, {**record(), "data": asked.data, "rows": rows})
-    print(table(rows))
+    wanted = [(remedy, seed) for seed in range(asked.seeds) for remedy in cures][number - 1 :: of]
+    for remedy, seed in wanted if not asked.table else ():
+        if any((row["remedy"], row["seed"], row["steps"]) == (remedy, seed, asked.steps) for row in there(asked.show)):
+            continue
+        row = measured(asked.data, asked.show, remedy, asked.steps, seed)
+        say(f"{asked.show} / {remedy} / {seed}: {row['modes']} modes, {row['good']:.0%} good")
+        # Read again: other shards write there too.
+        save(f"remedies-{asked.show}", {**record(), "data": asked.data, "rows": [*there(asked.show), row]})
+    print(table(there(asked.show)))
+
+
+def there(show: str) -> list[dict[str, Any]]:
+    """The rows that are written."""
+    path = RESULTS / f"remedies-{show}.json"
+    found: list[dict[str, Any]] = json.loads(path.read_text())["rows"] if path.is_file() else []
+    return found
 
 
 if __name__ == "__main__":

@@ -70,8 +70,10 @@ class Series:
     reach: Sequence[tuple[float, float]] = field(default=())
 
 
-def lines(series: Sequence[Series], x_title: str, y_title: str, floor: float | None = None) -> str:
-    """A line for each series."""
+def lines(
+    series: Sequence[Series], x_title: str, y_title: str, floor: float | None = None, named: str = "floor"
+) -> str:
+    """A line for each series, and a dashed one at `floor`, `named` so."""
     points = [point for one in series for point in one.points]
     x = Scale(0.0, max(p[0] for p in points) or 1.0, _LEFT, WIDTH - _LEFT - _RIGHT, False)
     y = _upwards([p[1] for p in points] + ([] if floor is None else [floor]))
@@ -83,7 +85,7 @@ def lines(series: Sequence[Series], x_title: str, y_title: str, floor: float | N
         )
         if len(one.points) <= 12:
             body += [_dot(x(a), y(b), one.colour, 2.5, f"{one.name}: {short(b)} at {short(a)}") for a, b in one.points]
-    return _chart(x, y, x_title, y_title, [*_floor(y, floor), *body])
+    return _chart(x, y, x_title, y_title, [*_floor(y, floor, named), *body])
 
 
 def scatter(series: Sequence[Series], x_title: str, y_title: str, floor: float | None = None) -> str:
@@ -159,13 +161,13 @@ def _chart(x: Scale, y: Scale, x_title: str, y_title: str, body: Sequence[str]) 
     )
 
 
-def _floor(y: Scale, floor: float | None) -> list[str]:
+def _floor(y: Scale, floor: float | None, named: str = "floor") -> list[str]:
     if floor is None:
         return []
     at = y(max(floor, y.low))
     return [
         f'<line class="floor" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>'
-        f'<text class="tick" x="{WIDTH - _RIGHT}" y="{at - 3:.1f}" text-anchor="end">floor</text>'
+        f'<text class="tick" x="{WIDTH - _RIGHT}" y="{at - 3:.1f}" text-anchor="end">{_e(named)}</text>'
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -52,13 +53,18 @@ def toy(
         raise UserError(f"--out {folder} is a file: choose a folder")
     target = study.target(str(data))
     config = study.configured(target, model, loss, steps, seed, show, remedy, settings)
-    words = ["limn", "toy", "--data", str(data), "--model", model]
+    words = ["limn", "toy", "--data", _near(data), "--model", model]
     given = {"loss": loss, "show": show, "remedy": remedy}
     words += [word for name, value in given.items() if value is not None for word in (f"--{name}", value)]
     words += ["--steps", str(steps), "--seed", str(seed)]
     words += [word for key, value in (settings or {}).items() for word in ("--set", f"{key}={value}")]
-    command = shlex.join([*words, "--out", str(out)])
+    command = shlex.join([*words, "--out", _near(out)])
     work = study.Study(target, config, command, show, remedy)
     if progress is not None:
         work.progress = progress
     return work.run(folder)
+
+
+def _near(path: str | Path) -> str:
+    """A path from here instead of from the root: a page that is sent away does not tell where it lay."""
+    return os.path.relpath(path) if os.path.isabs(path) else str(path)

@@ -82,7 +82,8 @@ def _line(shot: Shot, target: Target, background: Tensor) -> list[list[Panel]]:
     density.line(np.stack([x, p], 1), DATA, 1.8)
     belief = Panel(SIDE, "D (black), the best D for this G (grey)", (-REACH, REACH, -0.04, 1.04))
     rules(belief, [(0.5, "1/2")])
-    belief.line(np.stack([x, p / np.maximum(p + q, 1e-9)], 1), "#b6bec8", 2.5)
+    some = p + q > 0.01 * float(p.max())  # where there is next to nothing, the best D is a matter of single samples
+    belief.line(np.stack([x, p / np.maximum(p + q, 1e-9)], 1)[some], "#b6bec8", 2.5)
     belief.line(np.stack([x, shot.surface.numpy()], 1), INK, 1.5)
     mapped = Panel(SIDE, "where G sends latents: z above, x below", (-2.6, 2.6, -0.1, 1.1))
     z, made = theory.lattice(1)[0][::2, 0].numpy(), shot.lines[0][::2, 0].numpy()

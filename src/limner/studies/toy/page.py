@@ -9,6 +9,11 @@ from typing import Any
 from limner.studies.page import card, data_uri, document, escape, heading, legend, section
 from limner.studies.plots import Series, lines, short
 
+Chart = tuple[list[Series], str, tuple[str, float] | None]
+"""Lines, what goes up, and the name and height of a dashed line."""
+
+REST, HALF = ("-log 4", -math.log(4)), ("1/2", 0.5)
+
 _SAID = {
     "gan": "Top: data and samples; what D takes for data. Bottom: where G sends a grid of latents; the game's course.",
     "flow": "Points follow a velocity from noise; below, every solver with few looks at the network.",
@@ -61,7 +66,7 @@ def _game(report: dict[str, Any], stills: Mapping[str, bytes]) -> Iterator[str]:
         yield section(
             "The duality gap",
             f"<p class='small'>{escape(note)}</p>",
-            _charts([(drawn, "value", -math.log(4)), (width, "gap", None)]),
+            _charts([(drawn, "value", REST), (width, "gap", None)]),
         )
 
 
@@ -88,36 +93,43 @@ def _frozen(frozen: dict[str, Any], still: bytes) -> Iterator[str]:
         Series("non-saturating", [(row[0], row[2]) for row in pulls], 1),
     ]
     right = [Series("told right", [(row[0], row[3]) for row in pulls], 2)]
-    yield _charts([(drawn, "norm of G's gradient", None), (right, "share that D tells right", 0.5)], "steps of D alone")
+    yield _charts(
+        [(drawn, "norm of G's gradient", None), (right, "share that D tells right", HALF)], "steps of D alone"
+    )
 
 
 def _course(report: dict[str, Any], rows: list[dict[str, Any]]) -> Iterator[str]:
     def of(key: str, name: str, colour: int) -> Series:
         return Series(name, [(row["step"], row[key]) for row in rows], colour)
 
-    floor = report["quality"]["floor"]
-    charts: list[tuple[list[Series], str, float | None]] = []
+    floor = ("floor", report["quality"]["floor"])
+    charts: list[Chart] = []
     if "value" in rows[0]:
-        charts.append(([of("value", "value", 0)], "value V(D, G)", -math.log(4)))
-        charts.append(([of("belief", "D", 0)], "mean of D", 0.5))
+        charts.append(([of("value", "value", 0)], "value V(D, G)", REST))
+        charts.append(([of("belief", "D", 0)], "mean of D", HALF))
     charts.append(
         ([of("jsd", "G", 1), of("jsd_average", "average of G's weights", 2)], "divergence from the data", floor)
     )
     charts.append(([of("pull", "G", 1)], "norm of G's gradient", None))
     if "modes" in rows[0]:
         charts.append(([of("modes", "modes", 2)], f"modes covered, of {report['quality']['of']}", None))
-        charts.append(([of("good", "good", 2)], "share of good samples", report["quality"]["good_floor"]))
+        charts.append(
+            ([of("good", "good", 2)], "share of good samples", ("true points", report["quality"]["good_floor"]))
+        )
     yield _charts(charts)
 
 
 def _denoising(report: dict[str, Any], stills: Mapping[str, bytes]) -> Iterator[str]:
-    floor = report["quality"]["floor"]
-    names = list(dict.fromkeys(row["solver"] for row in report["solvers"]))
+    floor = ("floor", report["quality"]["floor"])
+    names = list(dict.fromkeys(row["solver"] for row in report["solvers"] if row["solver"] != "adaptive"))
     drawn = [
         Series(name, [(row["looks"], row["jsd"]) for row in report["solvers"] if row["solver"] == name], place)
         for place, name in enumerate(names)
     ]
     note = "Each look is one pass of the network. The floor is what as many true points have."
+    for row in report["solvers"]:
+        if row["solver"] == "adaptive":
+            note += f" The adaptive solver takes the looks that it needs: {row['looks']}, for {short(row['jsd'])}."
     head = ("solver", "looks", "steps", "divergence") + (("modes", "good") if "modes" in report["quality"] else ())
     table = [
         (row["solver"], str(row["looks"]), str(row["steps"]), short(row["jsd"]))
@@ -132,7 +144,7 @@ def _denoising(report: dict[str, Any], stills: Mapping[str, bytes]) -> Iterator[
     )
     course = [Series("divergence", [(row["step"], row["jsd"]) for row in report["curves"]], 1)]
     losses = [Series("loss", [tuple(row) for row in report["losses"]], 0)] if report["losses"] else []
-    charts: list[tuple[list[Series], str, float | None]] = [(course, "divergence from the data", floor)]
+    charts: list[Chart] = [(course, "divergence from the data", floor)]
     if losses:
         charts.append((losses, "loss", None))
     yield section(
@@ -142,12 +154,13 @@ def _denoising(report: dict[str, Any], stills: Mapping[str, bytes]) -> Iterator[
     )
 
 
-def _charts(charts: Iterable[tuple[list[Series], str, float | None]], x_title: str = "step") -> str:
-    """Cards with a chart each: (series, what goes up, a dashed line or None)."""
+def _charts(charts: Iterable[Chart], x_title: str = "step") -> str:
+    """Cards with a chart each."""
     cards = []
-    for series, y_title, floor in charts:
+    for series, y_title, beside in charts:
+        named, floor = beside or ("", None)
         keys = legend([(one.name, f"c{one.colour}") for one in series]) if len(series) > 1 else ""
-        cards.append(f'<div class="card">{keys}{lines(series, x_title, y_title, floor)}</div>')
+        cards.append(f'<div class="card">{keys}{lines(series, x_title, y_title, floor, named)}</div>')
     return f'<div class="cards">{"".join(cards)}</div>'
 
 

@@ -197,13 +197,14 @@ def gap(game: Game, target: Target, config: Config, pack: PointPack, steps: int)
 
     max over D of V(D, G) less min over G of V(D, G): 0 at the equilibrium alone (Grnarova et al. 2019, 1811.05512).
     """
-    rate = Optimiser(name="adam", rate=2e-3, betas=(0.9, 0.99), decay=0.7)
+    rate, seed = Optimiser(name="adam", rate=2e-3, betas=(0.9, 0.99), decay=0.7), config.train.seed
     found = {}
     for side, key in (("discriminator", "upper"), ("generator", "lower")):
         changes = {**ALONE, "moves": side, "loss": "minimax", side: rate}
         answer = respond(game, changes, config, pack, steps)
-        real = target.sample(4 * FEW, config.train.seed, "gap")
-        found[key] = value(answer, real, points_of(answer, config.train.seed, 4 * FEW, "gap"))
+        real, made = target.sample(4 * FEW, seed, "gap"), points_of(answer, seed, 4 * FEW, "gap")
+        # Far out, where there never were points, a D says anything: G may not win there.
+        found[key] = value(answer, real, made.clamp(-REACH, REACH))
     return {**found, "gap": found["upper"] - found["lower"]}
 
 
