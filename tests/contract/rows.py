@@ -62,7 +62,14 @@ ROWS = {
     },
     "r3gan": {
         "small": {"width": 16, "widest": 32, "penalty_every": 2},
-        "learns": {"width": 24, "widest": 48, "steps": 200, "augmentation": []},
+        "learns": {
+            "width": 24,
+            "widest": 48,
+            "steps": 250,
+            "augmentation": [],
+            "generator_optimiser.rate": 1e-3,
+            "discriminator_optimiser.rate": 1e-3,
+        },
         "refuses": (
             {"patch": 3},
             {"kernel": 5},
@@ -71,6 +78,76 @@ ROWS = {
             {"gp": 10.0},
             {"smoothing": 0.1},
         ),
+    },
+    "sagan": {
+        "small": {"width": 8, "widest": 16, "latent": 16},
+        "learns": {
+            "width": 16,
+            "widest": 32,
+            "augmentation": [],
+            "steps": 600,
+            "generator_optimiser.rate": 1e-3,
+            "discriminator_optimiser.rate": 2e-3,
+        },
+        "refuses": (
+            {"conditioning": "style"},
+            {"discriminator_norm": "batch"},
+            {"patch": 2},
+            {"depth": 3},
+            {"smoothing": 0.1},
+        ),
+    },
+    "biggan": {
+        "small": {"width": 8, "widest": 16, "latent": 16},
+        "learns": {
+            "width": 16,
+            "widest": 32,
+            "augmentation": [],
+            "steps": 600,
+            "generator_optimiser.rate": 1e-3,
+            "discriminator_optimiser.rate": 2e-3,
+        },
+        "refuses": ({"conditioning": "style"}, {"kernel": 5}, {"orthogonal": -1.0}, {"latent": 0}),
+    },
+    "progan": {
+        "small": {"width": 8, "widest": 16, "latent": 16, "minibatch_group": 2},
+        "learns": {"width": 16, "widest": 32, "augmentation": [], "steps": 200, "gp": 1.0},
+        "refuses": ({"coarsest": 5}, {"generator_norm": "layer"}, {"gp": 0.0}, {"depth": 3}),
+    },
+    "stylegan": {
+        "small": {"width": 8, "widest": 16, "latent": 16, "depth": 2, "minibatch_group": 2, "penalty_every": 2},
+        "learns": {"width": 16, "widest": 32, "augmentation": [], "steps": 500},
+        "refuses": (
+            {"architecture": "resnet"},
+            {"generator_norm": "batch"},
+            {"upsample": "nearest"},
+            {"conditioning": "projection"},
+        ),
+    },
+    "stylegan2": {
+        "small": {
+            "width": 8,
+            "widest": 16,
+            "latent": 16,
+            "depth": 2,
+            "minibatch_group": 2,
+            "penalty_every": 2,
+            "path_every": 2,
+        },
+        "learns": {"width": 16, "widest": 32, "augmentation": [], "steps": 150},
+        "refuses": ({"architecture": "transposed"}, {"path_length": 0}, {"kernel": 3}, {"conditioning": "concatenate"}),
+    },
+    "fastgan": {
+        "small": {"width": 8, "widest": 16, "latent": 16},
+        "learns": {
+            "width": 16,
+            "widest": 32,
+            "augmentation": [],
+            "steps": 600,
+            "generator_optimiser.rate": 1e-3,
+            "discriminator_optimiser.rate": 1e-3,
+        },
+        "refuses": ({"kernel": 5}, {"upsample": "bilinear"}, {"conditioning": "style"}),
     },
     "vae": {
         "small": {"width": 16, "widest": 32},

@@ -18,7 +18,7 @@ STEPS = 3000
 SMALL = 1000
 """Pictures that a discriminator learns by heart within minutes."""
 
-ADAM = Optimiser(name="adam", rate=1e-3, betas=(0.0, 0.99), warmup=0.01, decay=0.5)
+ADAM = Optimiser(name="adam", rate=1e-3, betas=(0.0, 0.99), warmup=0.02, decay=0.5)
 """The paper has 2e-4, falling to 5e-5, for batches of 512 and a thousand times the pictures."""
 
 

@@ -1,0 +1,43 @@
+"""StyleGAN: a constant becomes a picture, each layer under a style."""
+
+from __future__ import annotations
+
+from limner.api import Recipe, Situation
+from limner.config import Options, Training
+from limner.families.gan.config import Conditioning, GANConfig
+from limner.recipes.playing import adam, changes, width
+
+STEPS = 2000
+"""Below this many steps, narrower networks learn more."""
+
+PATCHED = 24
+"""From this side on squares of pixels are channels."""
+
+
+def build(situation: Situation) -> tuple[Options, Training]:
+    """The paper's loss and penalty, at one resolution; labels choose styles where there are any."""
+    spec, batch = situation.spec, 32
+    conditioning: Conditioning = "style" if spec.attributes else "none"
+    model = GANConfig(
+        architecture="stylegan",
+        conditioning=conditioning,
+        latent=128,
+        width=width(situation, batch, 2.4, STEPS, (64, 48, 32, 24, 16)),
+        patch=2 if min(spec.height, spec.width) >= PATCHED else 1,
+        loss="non-saturating",
+        r1=1e-4 * spec.height * spec.width,
+        penalty_every=16,
+        augmentation=changes(situation),
+        generator_optimiser=adam(1e-3),
+        discriminator_optimiser=adam(1e-3),
+    )
+    return model, Training(batch=batch)
+
+
+RECIPE = Recipe(
+    name="stylegan",
+    family="stylegan",
+    paper="Karras et al. 2019, arXiv 1812.04948",
+    summary="a mapping network, a style and noise for each layer; styles can be mixed",
+    build=build,
+)
