@@ -128,6 +128,8 @@ def _speed() -> list[str]:
         parts += ["## Packing", *_packing(found["packing"])]
     if steps := [found[name] for name in found if name.startswith("step-")]:
         parts += ["## Training steps", *_steps(steps)]
+    if "pace" in found:
+        parts += ["## Pace", *_pace(found["pace"])]
     if "spoiling" in found:
         parts += ["## Faults named", *_spoiling(found["spoiling"])]
     if "scaling" in found or "two-hosts" in found:
@@ -183,6 +185,31 @@ def _steps(results: Sequence[dict[str, Any]]) -> list[str]:
     end = f"Geometric mean of what Limner chooses by itself: **{mean:.2f}x**, of processor time {busy:.2f}x "
     end += f"(target {results[0]['target']:g}x)."
     return [said, _table(" | ".join(["", "tutorial", *ways, "chosen"]), rows), end, *_sources(results)]
+
+
+def _pace(result: dict[str, Any]) -> list[str]:
+    said = (
+        f"Pictures a second from fresh weights, {result['threads']} threads, all taking turns: the median of "
+        f"{result['rounds']} rounds, in brackets the best one. Each trains at its own batch and precision; "
+        f"{result['pictures']} pictures are painted in one run. Passes: through the network, for one picture."
+    )
+    head = "tool | parameters | batch | precision | trained/s | painting | passes | painted/s"
+    parts = [said]
+    for one in result["sets"].values():
+        rows = []
+        for name, of in one["of"].items():
+            who = name if of["tool"] == "limner" else of["tool"]
+            known = [who, f"{of['parameters']:,}", str(of["batch"]), of["precision"], _pair(of["training"], 0)]
+            for way, found in of["sampling"].items():
+                rows.append([*known, way, str(found["passes"]), _pair(found, 1)])
+                known = [""] * len(known)
+        parts += [f"### {one['shape']}", _table(head, rows)]
+    left = [f"{name} was left out: {why}" for name, why in result["missing"].items()]
+    return [*parts, *left, *_sources([result])]
+
+
+def _pair(found: dict[str, Any], digits: int) -> str:
+    return f"{found['median']:,.{digits}f} ({found['best']:,.{digits}f})"
 
 
 def _scaling(result: dict[str, Any]) -> list[str]:

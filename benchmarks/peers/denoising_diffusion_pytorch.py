@@ -17,10 +17,9 @@ from benchmarks.peers import stubs
 from benchmarks.peers.harness import Peer, numbers_in, run
 from torch import Tensor
 
-stubs.install()
-
-from denoising_diffusion_pytorch import GaussianDiffusion, Unet  # noqa: E402  # only with the stub in place
-from ema_pytorch import EMA  # noqa: E402
+with stubs.torchvision():
+    from denoising_diffusion_pytorch import GaussianDiffusion, Unet
+    from ema_pytorch import EMA
 
 STEPS = 50
 

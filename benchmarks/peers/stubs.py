@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import sys
+from collections.abc import Iterator
 from types import ModuleType
 
 
-def install() -> None:
-    """Stand in for torchvision, where it is not installed. Only file transforms and picture files are missed by it."""
+@contextlib.contextmanager
+def torchvision() -> Iterator[None]:
+    """Stand in for it while a peer is imported, where it is not installed. Only file transforms and files miss it.
+
+    Afterwards it is gone again: others ask whether it is there.
+    """
     if importlib.util.find_spec("torchvision") is not None:
+        yield
         return
     top = ModuleType("torchvision")
+    stubs = {"torchvision": top}
     for name in ("transforms", "utils"):
-        module = ModuleType(f"torchvision.{name}")
-        setattr(top, name, module)
-        sys.modules[f"torchvision.{name}"] = module
-    sys.modules["torchvision"] = top
+        stubs[f"torchvision.{name}"] = ModuleType(f"torchvision.{name}")
+        setattr(top, name, stubs[f"torchvision.{name}"])
+    sys.modules.update(stubs)
+    try:
+        yield
+    finally:
+        for name in stubs:
+            del sys.modules[name]
