@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from limner.verbs import pack as pack
     from limner.verbs import sample as sample
     from limner.verbs import scan as scan
-    from limner.verbs import toy as toy
     from limner.verbs import sweep as sweep
+    from limner.verbs import toy as toy
     from limner.verbs import train as train
 
     __version__: str

@@ -498,6 +498,7 @@ def test_runs_from_before_these_options_have_none_of_them():
         ({"minibatch": "none", "minibatch_group": 8}, "minibatch_group=8 has no meaning"),
         ({"modes_realism": 0.4}, "add modes=0.2"),
         ({"modes": 0.2, "code": "encoded"}, "two encoders"),
+        ({"modes": 0.2, "architecture": "progan", "gp": 10.0}, "architecture=progan grows"),
         ({"adaptive": 0.6}, "name some"),
         ({"augmentation_probability": 0.5}, "name some"),
         ({"adaptive": 0.6, "augmentation": ("colour",), "augmentation_probability": 0.5}, "by itself"),

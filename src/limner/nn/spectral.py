@@ -30,12 +30,13 @@ def spectral(network: nn.Module) -> nn.Module:
     """
     for layer in network.modules():
         if isinstance(layer, LAYERS) and not isinstance(layer, Spectral):
-            weight: nn.Parameter = layer.weight
+            weight = layer.weight
             if not weight.is_meta and not bool(weight.any()):
                 nn.init.normal_(weight)
-            layer.__class__ = _normalised(type(layer))
-            assert isinstance(layer, Spectral)
-            layer.begin()
+            changed: Any = layer
+            kind: Any = type(layer)
+            changed.__class__ = _normalised(kind)
+            changed.begin()
     return network
 
 

@@ -148,7 +148,8 @@ class Game(api.Generator, api.Conditions, api.Critiques):
         self.clip()
         fakes, pictures, labels = scratch.pop("judged")
         if self.config.stabilisers.reuse_logits:
-            losses = stabilisers.arrived(*scratch.pop("carried"), fakes)
+            told, gradient = scratch.pop("carried")
+            losses = stabilisers.arrived(told, gradient, fakes)
         else:
             fake = self.judged(self.shown(fakes, batch.draws, "fake", progress), labels)
             real = stabilisers.real_beside(fake)
@@ -197,7 +198,8 @@ class Game(api.Generator, api.Conditions, api.Critiques):
         """What a network is asked for having left its own average."""
         if not self.config.stabilisers.historical:
             return {}
-        return {"historical": self.config.stabilisers.historical * self.history[name].penalty(network)}
+        history = cast(stabilisers.History, self.history[name])
+        return {"historical": self.config.stabilisers.historical * history.penalty(network)}
 
     def judged(self, x: Tensor, labels: Tensor | None) -> Judgement:
         """All that D says of pictures (B, C, H, W)."""
@@ -207,7 +209,7 @@ class Game(api.Generator, api.Conditions, api.Critiques):
     def slope_judge(self, labels: Tensor | None) -> Callable[[Tensor], Tensor]:
         """D's logits as a function of pictures that can be differentiated twice."""
         # Not through __call__, behind which a compiled network may stand.
-        return lambda pictures: self.critic.forward(pictures, labels)
+        return lambda pictures: self.critic.judge(pictures, labels).logits
 
     def shown(self, x: Tensor, draws: Draws, name: str, progress: Progress) -> Tensor:
         """Pictures as D sees them: augmented, with instance noise (Sønderby et al. 2017, section 3.3)."""
@@ -226,7 +228,7 @@ class Game(api.Generator, api.Conditions, api.Critiques):
         """Bounds and averages of the weights as they are now."""
         self.clip()
         for name, history in self.history.items():
-            history.follow(getattr(self, name))
+            cast(stabilisers.History, history).follow(getattr(self, name))
 
     def latent(self, draws: Draws, truncation: float | None = None) -> Tensor:
         """(B, latent), or (B, 1, H, W) where an encoder makes the latent of noise."""

@@ -83,7 +83,7 @@ def filters(network: nn.Module) -> Iterator[Tensor]:
 @torch.no_grad()
 def clip(network: nn.Module, bound: float) -> None:
     """Cut all weights to +-bound (Arjovsky et al. 2017, algorithm 1, line 7)."""
-    weights = list(network.parameters())
+    weights: list[Tensor] = list(network.parameters())
     torch._foreach_clamp_min_(weights, -bound)
     torch._foreach_clamp_max_(weights, bound)
 

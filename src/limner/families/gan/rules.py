@@ -148,6 +148,8 @@ def _stabilisers(config: GANConfig) -> None:
         raise UserError(f"modes_realism={steady.modes_realism:g} has no meaning without an encoder: add modes=0.2")
     if steady.modes and config.code == "encoded":
         raise UserError("modes and code=encoded are two encoders for one latent: leave one out")
+    if steady.modes and architecture(config.architecture).sizes:
+        raise UserError(f"modes has an encoder of one size, and architecture={config.architecture} grows: leave it out")
 
 
 def _augmentation(config: GANConfig) -> None:
