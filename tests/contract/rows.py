@@ -7,6 +7,8 @@ from limner.check import Subject
 ONCE = {"small": {"epochs": None, "batch": 2}, "size": (8, 8)}
 TWICE = {"small": {"epochs": None, "batch": 4}, "size": (8, 8)}
 
+QUICKER = {"generator_optimiser.rate": 1e-3, "discriminator_optimiser.rate": 1e-3}
+
 UNET = {"network.widths": [16, 32], "network.blocks": [1, 1]}
 
 ROWS = {
@@ -148,6 +150,48 @@ ROWS = {
             "discriminator_optimiser.rate": 1e-3,
         },
         "refuses": ({"kernel": 5}, {"upsample": "bilinear"}, {"conditioning": "style"}),
+    },
+    "gan": {
+        "small": {"width": 8},
+        "learns": {"width": 16, "steps": 400, "augmentation": [], **QUICKER},
+        "refuses": ({"kernel": 5}, {"widest": 64}, {"conditioning": "concatenate"}, {"minibatch": "std"}),
+    },
+    "dcgan-dense": {
+        "small": {"width": 16, "widest": 32},
+        "learns": {"steps": 600, "augmentation": [], "dropout": 0.0, **QUICKER},
+        "refuses": ({"depth": 3}, {"downsample": "cubic"}, {"dropout": 1.0}, {"reuse_logits": "yes"}),
+    },
+    "wgan": {
+        "small": {"width": 16, "turns": 2},
+        "learns": {
+            "width": 32,
+            "steps": 500,
+            "augmentation": [],
+            "clip_weights": 0.3,
+            "discriminator_norm": "none",
+            **QUICKER,
+        },
+        "refuses": (
+            {"clip_weights": 0.0},
+            {"spectral": True},
+            {"smoothing": 0.1},
+            {"adaptive": 0.6, "augmentation": ["colour"]},
+        ),
+    },
+    "lsgan": {
+        "small": {"width": 16, "widest": 32, "generator_optimiser.rate": 5e-3},
+        "learns": {"width": 32, "steps": 800, "augmentation": [], **QUICKER},
+        "refuses": ({"loss": "least-square"}, {"flips": 0.5}, {"modes_realism": 0.4}),
+    },
+    "cgan": {
+        "small": {"width": 16, "widest": 32, "generator_optimiser.rate": 5e-3},
+        "learns": {"width": 32, "steps": 800, "augmentation": [], **QUICKER},
+        "refuses": ({"conditioning": "normalisation"}, {"conditioning": "concatenate"}, {"auxiliary_weight": 0.5}),
+    },
+    "acgan": {
+        "small": {"width": 16, "widest": 32, "generator_optimiser.rate": 5e-3},
+        "learns": {"width": 32, "steps": 800, "augmentation": [], **QUICKER},
+        "refuses": ({"conditioning": "auxiliary"}, {"auxiliary_weight": -1.0}, {"discriminator_weight": 0.0}),
     },
     "vae": {
         "small": {"width": 16, "widest": 32},
