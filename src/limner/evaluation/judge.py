@@ -39,7 +39,7 @@ SHOWN = 80_000
 PASSES = 60
 BATCH = 128
 RATE = 4e-3
-VERSION = 1  # raised when a judge of before would not be the judge of today
+VERSION = 2  # raised when a judge of before would not be the judge of today
 
 _WIDTHS = (32, 64, 128)
 _PLACES = 16  # the network looks at 16 x 16 squares of pixels
@@ -65,12 +65,14 @@ class JudgeNetwork(nn.Module):
                 layers += [nn.Conv2d(before, width, 3, stride, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
                 before = width
         self.layers = nn.Sequential(*layers)
-        self.heads = nn.ModuleList(nn.Linear(before, count or 1) for count in counts)
+        # Where something is seen counts: a mouth is a few pixels of an aligned face, lost in a mean over it.
+        size = before * (_PLACES >> (len(_WIDTHS) - 1)) ** 2
+        self.heads = nn.ModuleList(nn.Linear(size, count or 1) for count in counts)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """(B, 3, S, S) to one (B, K or 1) an attribute."""
         squares = F.pixel_unshuffle(x, self.patch).contiguous(memory_format=torch.channels_last)
-        found = self.layers(squares).mean((2, 3))
+        found = self.layers(squares).flatten(1)
         return [head(found) for head in self.heads]
 
 
