@@ -18,6 +18,7 @@ TABLE = {
     "edm": "limner.families.diffusion.edm:EDM",
     "gan": "limner.families.gan.game:GAN",
     "dcgan": "limner.families.gan.game:GAN",  # what it was called when it had one architecture; runs are still about
+    "stylegan": "limner.families.gan.styled:StyleGAN",
     "vae": "limner.families.vae.vae:VAE",
     "autoencoder": "limner.families.vae.autoencoder:Autoencoder",
     "mean": "limner.families.baselines.mean:Mean",
