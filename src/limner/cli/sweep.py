@@ -39,10 +39,11 @@ def sweep(
     """Find the best way to sample RUN: paint it with every combination of options and measure each alike."""
     from limner import verbs
 
-    measuring = {"data": data, "against": against, "seed": seed, "features": features, "progress": terminal.progress}
     command = ["limn", *sys.argv[1:]]
-    painting = {key: value for key, value in sampling(how).items() if value is not None}
-    found = verbs.sweep(runs, _values(over), out=out, n=n, command=command, say=terminal.say, **measuring, **painting)
+    common: dict[str, Any] = {"data": data, "against": against, "seed": seed, "features": features}
+    common |= {key: value for key, value in sampling(how).items() if value is not None}
+    told: dict[str, Any] = {"say": terminal.say, "progress": terminal.progress}
+    found = verbs.sweep(runs, _values(over), out=out, n=n, command=command, **told, **common)
     text = found.pop("text")
     terminal.result(found, f"{text}\n{found['page']}")
 

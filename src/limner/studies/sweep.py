@@ -93,8 +93,8 @@ def _passes(point: Point) -> str:
 
 def text(points: Sequence[Point]) -> str:
     """A table for a terminal, the best first, then what could not be done."""
-    rows = [("", "passes", *SHOWN)]
-    rows += [(p.name, str(p.evaluations), *(_value(p, key) for key in SHOWN)) for p in ranked(points)]
+    rows = [["", "passes", *SHOWN]]
+    rows += [[p.name, str(p.evaluations), *(_value(p, key) for key in SHOWN)] for p in ranked(points)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
         "  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))]).rstrip()

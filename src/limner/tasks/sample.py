@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from limner import storage
-from limner.api import Generator, Spec, needs
+from limner.api import Denoises, Generator, Spec, needs
 from limner.config import Count, Options, Positive, convert, to_dict
 from limner.crew import Crew
 from limner.errors import UserError, unknown
@@ -91,10 +91,13 @@ class Sampler:
             needs(model, "labels", others)
         self.labels = labels_of(model.spec, request.label, request.n)
         self.model = copy.deepcopy(model).double() if request.precision == "float64" else model
+        self.request = request
+        self.weaker: Denoises | None = None
         if weaker is not None:
             _fits(weaker.spec, model.spec)
             weaker = copy.deepcopy(weaker).double() if request.precision == "float64" else weaker
-        self.request, self.weaker = request, weaker
+            assert isinstance(weaker, Denoises), "callers look whether a model can"
+            self.weaker = weaker
         self.crew = Crew(processes or Processes(), {"paint": self._paint})
 
     @property

@@ -81,7 +81,7 @@ def sweep(
 def _point(run: Run, options: Mapping[str, Any], n: int, how: Mapping[str, Any]) -> Any:
     from limner.studies.sweep import SHOWN, Point
 
-    painting = {key: value for key, value in how.items() if key not in _MEASURING} | options
+    painting = {**{key: value for key, value in how.items() if key not in _MEASURING}, **options}
     try:
         sampler = run.sampler(1, **painting)
         measured = evaluate(run, n=n, **how, **options).to_dict()
