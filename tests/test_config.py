@@ -36,6 +36,8 @@ class Square(Options, tag_field="kind", tag="square"):
 class Built(Options):
     """A model config with a part of either kind."""
 
+    formerly = {"breadth": "width"}
+
     part: Round | Square = Round()
     width: int = 8
 
@@ -153,6 +155,13 @@ def test_refusals_of_kinds(built: Config, assignments: dict[str, str], message: 
     with pytest.raises(UserError, match=message) as caught:
         config.override(built, assignments, typing_built)
     assert "\n" not in str(caught.value)
+
+
+def test_keys_of_older_runs_are_understood(built: Config) -> None:
+    raw = config.to_dict(built)
+    raw["model"]["breadth"] = raw["model"].pop("width") + 1
+    assert config.from_dict(raw, typing_built).model.width == built.model.width + 1
+    assert "formerly" not in config.to_dict(built)["model"]
 
 
 def test_configs_that_name_no_kind_are_of_the_first(built: Config) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, dataclass_transform, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, ClassVar, Literal, dataclass_transform, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -20,7 +20,13 @@ Size = Annotated[float, Meta(ge=0)]
 
 @dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))
 class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of every config: immutable, typed, refuses unknown keys."""
+    """Base of every config: immutable, typed, refuses unknown keys.
+
+    Attributes:
+        formerly: what keys were called when runs were saved that are still about, and what they are called now.
+    """
+
+    formerly: ClassVar[Mapping[str, str]] = {}
 
 
 class Optimiser(Options):
@@ -211,6 +217,8 @@ def convert(values: Mapping[str, Any], kind: type[Options], owner: str) -> Any:
 
 def _convert(values: Any, kind: type, where: str) -> Any:
     fields = kind.__struct_fields__ if issubclass(kind, msgspec.Struct) else ()
+    if isinstance(values, dict) and issubclass(kind, Options):
+        values = {kind.formerly.get(key, key): value for key, value in values.items()}
     for key in values if isinstance(values, dict) else ():
         if key not in fields:
             raise unknown("option", f"{where}.{key}".lstrip("."), fields or ("none",))

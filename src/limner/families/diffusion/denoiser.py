@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, ClassVar
 
 import msgspec
@@ -56,6 +56,8 @@ class DenoiserConfig(Options):
         candidates: noises drawn for each picture, of which it gets the most similar (`limner.noising.assignment`).
         small: share of the training in which pictures are shown at half their size, before they are shown whole.
     """
+
+    formerly: ClassVar[Mapping[str, str]] = {"unet": "network"}
 
     network: Backbone = UNetConfig()
     conditional: bool = True
