@@ -218,7 +218,7 @@ def test_the_shell_is_offered_verbs_and_runs(inside):
         code = "from limner.cli import limn; limn.main(prog_name='limn')"
         return {line.partition(",")[2] for line in python("-c", code, env=more, cwd=inside).stdout.splitlines()}
 
-    assert offered("limn s") == {"sample"}
+    assert offered("limn sa") == {"sample"}
     assert offered("limn sample ") == {"latest", "tiny-0001"}
     assert offered("limn train --model fl") == {"flow"}
 
@@ -247,6 +247,8 @@ def test_a_real_interrupt(inside):
     code = (
         "import time; from limner import verbs; verbs.scan = lambda *a, **k: (print('on', flush=True), time.sleep(60))"
     )
+    # Tests that a shell runs in the background inherit that interrupts are ignored.
+    code += "; import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
     code += "; from limner.cli import main; import sys; sys.argv = ['limn', 'data', 'digits']; main()"
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "on\n"

@@ -150,6 +150,8 @@ class Deaf(Sound):
 
 
 class Crashing(Sound):
+    numbers = True
+
     @classmethod
     def check(cls, config: Config, spec: Spec) -> None:
         1 / 0  # noqa: B018
