@@ -25,8 +25,8 @@ RECIPE = Recipe(
     summary="flow matching with a small UNet; the best pictures per minute",
     build=build,
     scores=(
-        {"data": "MNIST", "size": 28, "budget": "10m", "fd": 2.4, "floor": 1.3, "commit": "9ae43a8"},
-        {"data": "CIFAR-10", "size": 32, "budget": "10m", "fd": 16.5, "floor": 1.9, "commit": "1d6df19"},
+        {"data": "MNIST", "size": 28, "budget": "10m", "fd": 2.2, "floor": 1.5, "commit": "af0be3e"},
+        {"data": "CIFAR-10", "size": 32, "budget": "10m", "fd": 15.2, "floor": 1.6, "commit": "9269909"},
         {"data": "avatars", "size": 32, "budget": "10m", "fd": 5.4, "floor": 3.2, "commit": "1933e34"},
         {"data": "avatars", "size": 64, "budget": "10m", "fd": 11.0, "floor": 1.8, "commit": "1933e34"},
     ),
