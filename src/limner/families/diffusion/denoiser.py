@@ -67,6 +67,16 @@ class DenoiserConfig(Options):
     optimiser: Optimiser = Optimiser(rate=1e-3, warmup=0.02, decay=0.4)
 
 
+class FollowedConfig(DenoiserConfig):
+    """A denoiser whose flow can be followed, as trained.
+
+    Attributes:
+        score: how the likelihood is computed.
+    """
+
+    score: Likelihood = Likelihood()
+
+
 class DenoiserSampling(Options):
     """How far pictures go beyond what the network says.
 
@@ -172,7 +182,7 @@ class FlowsAlong(Encodes, Scores):
     """
 
     exact: ClassVar[bool] = False
-    config: DenoiserConfig
+    config: FollowedConfig
     spec: Spec
     prior: float
 
@@ -183,10 +193,6 @@ class FlowsAlong(Encodes, Scores):
     @abstractmethod
     def way(self, steps: int) -> list[float]:
         """`steps` + 1 times from the picture to the noise."""
-
-    @abstractmethod
-    def likelihood(self) -> Likelihood:
-        """How `bits_per_dimension` is computed."""
 
     @torch.no_grad()
     def encode(self, pictures: Tensor, condition: Condition | None = None) -> Tensor:
@@ -204,6 +210,6 @@ class FlowsAlong(Encodes, Scores):
     def bits_per_dimension(self, pictures: Tensor, draws: Draws) -> Tensor:
         """(B,) by the flow, see `limner.samplers.likelihood`; a bound, as pictures have 8 bits and a probe guesses."""
         nats = settled_log_density(
-            self.field(None), dequantised(pictures, draws), self.way, self.prior, draws, self.likelihood()
+            self.field(None), dequantised(pictures, draws), self.way, self.prior, draws, self.config.score
         )
         return bits(nats, math.prod(self.spec.shape))

@@ -17,13 +17,12 @@ from limner.api import Batch, Condition, Spec
 from limner.config import Size
 from limner.draws import Draws
 from limner.errors import UserError
-from limner.families.diffusion.denoiser import Denoiser, DenoiserConfig, DenoiserSampling, FlowsAlong
+from limner.families.diffusion.denoiser import Denoiser, DenoiserSampling, FlowsAlong, FollowedConfig
 from limner.noising.paths import DEVIATION, HIGH, LOW, Additive, noised, spread
 from limner.noising.preconditioning import preconditioning
 from limner.noising.times import draw_levels
 from limner.samplers.following import FollowerName, Says, Time, follow, looks, moment, velocity_of
 from limner.samplers.guidance import autoguided, guided, strength
-from limner.samplers.likelihood import Likelihood
 from limner.samplers.schedules import RHO, karras, times
 from limner.samplers.stochastic import stochastic
 
@@ -31,19 +30,17 @@ Positive = Annotated[float, Meta(gt=0)]
 Level = Annotated[float, Meta(ge=LOW, le=HIGH)]
 
 
-class EDMConfig(DenoiserConfig):
+class EDMConfig(FollowedConfig):
     """The denoiser as trained.
 
     Attributes:
         deviation: standard deviation that the pictures' values are taken to have (sigma_data).
         noise_mean, noise_std: of the logarithm of the noise levels that are trained on (P_mean, P_std).
-        score: how the likelihood is computed.
     """
 
     deviation: Positive = DEVIATION
     noise_mean: float = -1.2
     noise_std: Positive = 1.2
-    score: Likelihood = Likelihood()
 
 
 class EDMSampling(DenoiserSampling):
@@ -162,10 +159,6 @@ class EDM(Denoiser, FlowsAlong):
     def way(self, steps: int) -> list[float]:
         """See `FlowsAlong.way`."""
         return times(steps, RHO, LOW, HIGH)
-
-    def likelihood(self) -> Likelihood:
-        """See `FlowsAlong.likelihood`."""
-        return self.config.score
 
     def denoise(self, noisy: Tensor, sigma: Tensor, condition: Condition | None = None) -> Tensor:
         """See `Denoises.denoise`; below the lowest noise level that one is taken to be there."""

@@ -18,23 +18,21 @@ from limner.api import Batch, Condition, Spec
 from limner.config import Fraction
 from limner.draws import Draws
 from limner.errors import UserError
-from limner.families.diffusion.denoiser import Denoiser, DenoiserConfig, DenoiserSampling, FlowsAlong
+from limner.families.diffusion.denoiser import Denoiser, DenoiserSampling, FlowsAlong, FollowedConfig
 from limner.nn.uncertainty import Uncertainty
 from limner.noising.paths import PATHS, PathName, Target, convert, noised, spread
 from limner.noising.times import Sampling, Weighting, draw_times, weights
 from limner.samplers.following import FollowerName, Says, Time, denoised, follow, looks, moment
 from limner.samplers.guidance import autoguided, guided, strength
-from limner.samplers.likelihood import Likelihood
 from limner.samplers.schedules import ScheduleName, scheduled, times
 
 
-class FlowConfig(DenoiserConfig):
+class FlowConfig(FollowedConfig):
     """Flow matching as trained.
 
     Attributes:
         prediction: what the network says; the loss is on the velocity in any case.
         time, time_mean, time_std: which times are trained on; mean and std are of the logit-normal.
-        score: how the likelihood is computed.
     """
 
     path: PathName = "straight"
@@ -43,7 +41,6 @@ class FlowConfig(DenoiserConfig):
     time_mean: float = 0.0
     time_std: Annotated[float, Meta(gt=0)] = 1.0
     weighting: Weighting = "none"
-    score: Likelihood = Likelihood()
 
 
 class FlowSampling(DenoiserSampling):
@@ -151,10 +148,6 @@ class FlowMatching(Denoiser, FlowsAlong):
     def way(self, steps: int) -> list[float]:
         """See `FlowsAlong.way`; most steps lie near the picture."""
         return times(steps, 3.0, 0.0, 1.0)
-
-    def likelihood(self) -> Likelihood:
-        """See `FlowsAlong.likelihood`."""
-        return self.config.score
 
     def denoise(self, noisy: Tensor, sigma: Tensor, condition: Condition | None = None) -> Tensor:
         """See `Denoises.denoise`; the path's z is alpha times the noisy picture."""
