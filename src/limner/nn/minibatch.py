@@ -6,6 +6,8 @@ across processes. Outside of training a picture is judged alone, beside what was
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor, nn
 
@@ -15,7 +17,7 @@ from limner.processes import current
 MOMENTUM = 0.1
 
 
-class Minibatch(nn.Module):
+class Minibatch(nn.Module, ABC):
     """Features (B, F) to what can be said of their group, (B, `width`); outside of training its running mean."""
 
     usual: Tensor
@@ -25,9 +27,9 @@ class Minibatch(nn.Module):
         self.width, self.group = width, group
         self.register_buffer("usual", torch.zeros(width))
 
+    @abstractmethod
     def among(self, features: Tensor) -> Tensor:
         """Features (groups, G, F), float32 or wider, to (groups, G, width)."""
-        raise NotImplementedError
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, F) to (B, width).

@@ -7,13 +7,11 @@ from limner.config import Options, Training
 from limner.families.gan.config import Conditioning, GANConfig
 from limner.nn.augment import Change
 from limner.nn.conv import pyramid
+from limner.recipes.playing import changes
 from limner.recipes.sizing import widest
 
 STEPS = 4000
 """Below this many, a narrower pair of networks paints better pictures than the paper's."""
-
-SMALL = 1000
-"""Pictures that a discriminator learns by heart within minutes."""
 
 
 def convolutional(situation: Situation, turns: int = 1) -> tuple[int, int, tuple[Change, ...]]:
@@ -25,22 +23,21 @@ def convolutional(situation: Situation, turns: int = 1) -> tuple[int, int, tuple
     spec = situation.spec
     pixels, levels = spec.height * spec.width, pyramid(spec.height, spec.width)[1]
 
-    small = situation.pictures < SMALL
-    batch = 32 if small else 64
+    shown = changes(situation)
+    batch = 32 if shown else 64
 
     def seconds(width: int) -> float:
         # Measured on two cores in bfloat16; a step of D alone is two thirds of one of both.
         return (1 + (turns - 1) * 2 / 3) * batch * pixels * levels * 0.5e-6 * (width / 64) ** 1.8
 
-    changes: tuple[Change, ...] = ("colour", "translation", "cutout") if small else ()
-    return batch, widest((64, 48, 32), seconds, situation.budget, STEPS // turns), changes
+    return batch, widest((64, 48, 32), seconds, situation.budget, STEPS // turns), shown
 
 
 def build(situation: Situation) -> tuple[Options, Training]:
     """The paper's settings, as wide as time allows; labels by projection where there are any."""
-    batch, width, changes = convolutional(situation)
+    batch, width, shown = convolutional(situation)
     conditioning: Conditioning = "projection" if situation.spec.attributes else "none"
-    return GANConfig(conditioning=conditioning, width=width, augmentation=changes), Training(batch=batch)
+    return GANConfig(conditioning=conditioning, width=width, augmentation=shown), Training(batch=batch)
 
 
 RECIPE = Recipe(

@@ -8,15 +8,12 @@ from typing import Literal
 from limner.api import Recipe, Situation
 from limner.config import Optimiser, Options, Training
 from limner.families.gan.config import Conditioning, GANConfig
-from limner.nn.augment import Change
 from limner.nn.conv import pyramid
+from limner.recipes.playing import changes
 from limner.recipes.sizing import widest
 
 STEPS = 3000
 """Below this many steps, narrower networks learn more."""
-
-SMALL = 1000
-"""Pictures that a discriminator learns by heart within minutes."""
 
 ADAM = Optimiser(name="adam", rate=1e-3, betas=(0.0, 0.99), warmup=0.02, decay=0.5)
 """The paper has 2e-4, falling to 5e-5, for batches of 512 and a thousand times the pictures."""
@@ -29,7 +26,6 @@ def build(situation: Situation) -> tuple[Options, Training]:
     patch: Literal[1, 2, 4] = 1 if side < 16 else 2 if side <= 80 else 4
     (height, width), levels = pyramid(math.ceil(spec.height / patch), math.ceil(spec.width / patch))
     places = height * width * 4**levels
-    small = situation.pictures < SMALL
     batch = 32
 
     def seconds(width: int) -> float:
@@ -37,7 +33,6 @@ def build(situation: Situation) -> tuple[Options, Training]:
         return batch * places * (levels + 1) * 3.2e-6 * (width / 48) ** 1.8
 
     conditioning: Conditioning = "projection" if spec.attributes else "none"
-    changes: tuple[Change, ...] = ("colour", "translation", "cutout") if small else ()
     model = GANConfig(
         architecture="r3gan",
         conditioning=conditioning,
@@ -49,7 +44,7 @@ def build(situation: Situation) -> tuple[Options, Training]:
         r1=1.0,
         r2=1.0,
         penalty_every=16,
-        augmentation=changes,
+        augmentation=changes(situation),
         generator_optimiser=ADAM,
         discriminator_optimiser=ADAM,
     )

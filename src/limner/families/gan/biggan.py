@@ -14,13 +14,13 @@ from torch import Tensor, nn
 
 from limner.api import Spec
 from limner.families.gan import conditioning, config
+from limner.families.gan.attentive import AttentiveCritic
 from limner.families.gan.config import PLAIN, Architecture, GANConfig
-from limner.families.gan.critic import Critic as Judge
 from limner.nn.attention import GatedAttention
 from limner.nn.conditional import ConditionalNorm
-from limner.nn.conv import channels, cropped, padded, pyramid
+from limner.nn.conv import channels, cropped, pyramid
 from limner.nn.norm import norm
-from limner.nn.residual import Fall, Rise, attending, descent
+from limner.nn.residual import Rise, attending
 
 
 class Painter(config.Painter):
@@ -57,28 +57,12 @@ class Painter(config.Painter):
         return cropped(torch.tanh(self.paint(x)), *self.size)
 
 
-class Critic(Judge):
-    """D: pictures (B, C, H, W) and labels (B, A) to logits (B,)."""
+class Critic(AttentiveCritic):
+    """D: that of self-attention, its weights orthogonal at first."""
 
     def __init__(self, config: GANConfig, spec: Spec) -> None:
-        super().__init__()
-        start, levels = pyramid(spec.height, spec.width)
-        self.whole = start[0] * 2**levels, start[1] * 2**levels
-        widths = channels(config.width, config.widest, levels - 1)
-        self.first = Fall(spec.channels, widths[0], "none", first=True)
-        self.planes = conditioning.planes_table(config, spec)
-        given = widths[0] + (config.embedding if self.planes else 0)
-        self.layers = descent(widths, given, levels - 1 - attending(start, levels))
-        self.inner = conditioning.projection_table(config, spec, widths[-1])
-        self.conclude(config, spec, widths[-1])
+        super().__init__(config, spec)
         orthogonal(self)
-        conditioning.forget(self.inner)
-
-    def features(self, x: Tensor, labels: Tensor | None) -> Tensor:
-        """x (B, C, H, W)."""
-        x = self.first(padded(x, *self.whole))
-        found: Tensor = self.layers(conditioning.with_planes(x, labels, self.planes)).sum((2, 3))
-        return found
 
 
 def split(latent: int, parts: int) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import ClassVar, NamedTuple
 
 import torch
@@ -30,7 +31,7 @@ class Judgement(NamedTuple):
     maps: tuple[Tensor, ...] = ()
 
 
-class Critic(nn.Module):
+class Critic(nn.Module, ABC):
     """D: forward(pictures (B, C, H, W), labels (B, A) or None) gives logits (B,), or all that it says.
 
     An architecture sets `inner` (`conditioning.projection_table`), calls `conclude` once, and gives `features`.
@@ -59,9 +60,9 @@ class Critic(nn.Module):
         tells = conditioning.values(spec) if config.conditioning == "auxiliary" else []
         self.tell = nn.ModuleList(nn.Linear(width, count or 1) for count in tells)
 
+    @abstractmethod
     def features(self, x: Tensor, labels: Tensor | None) -> Tensor:
         """Pictures (B, C, H, W) to features (B, width), each row a function of its own picture."""
-        raise NotImplementedError
 
     def judge(self, x: Tensor, labels: Tensor | None) -> Judgement:
         """All that D says of pictures (B, C, H, W)."""

@@ -14,12 +14,12 @@ from torch import Tensor, nn
 
 from limner.api import Spec
 from limner.families.gan import conditioning, config
+from limner.families.gan.attentive import AttentiveCritic
 from limner.families.gan.config import PLAIN, Architecture, GANConfig
-from limner.families.gan.critic import Critic as Judge
 from limner.nn.attention import GatedAttention
 from limner.nn.conditional import through, told_norm
-from limner.nn.conv import channels, cropped, padded, pyramid
-from limner.nn.residual import Fall, Rise, attending, descent
+from limner.nn.conv import channels, cropped, pyramid
+from limner.nn.residual import Rise, attending
 
 
 class Painter(config.Painter):
@@ -53,32 +53,9 @@ class Painter(config.Painter):
         return cropped(torch.tanh(through(self.paint, through(self.layers, x, told), told)), *self.size)
 
 
-class Critic(Judge):
-    """D: pictures (B, C, H, W) and labels (B, A) to logits (B,)."""
-
-    def __init__(self, config: GANConfig, spec: Spec) -> None:
-        super().__init__()
-        start, levels = pyramid(spec.height, spec.width)
-        self.whole = start[0] * 2**levels, start[1] * 2**levels
-        widths = channels(config.width, config.widest, levels - 1)
-        self.first = Fall(spec.channels, widths[0], "none", first=True)
-        self.planes = conditioning.planes_table(config, spec)
-        given = widths[0] + (config.embedding if self.planes else 0)
-        self.layers = descent(widths, given, levels - 1 - attending(start, levels))
-        self.inner = conditioning.projection_table(config, spec, widths[-1])
-        self.conclude(config, spec, widths[-1])
-        conditioning.forget(self.inner)
-
-    def features(self, x: Tensor, labels: Tensor | None) -> Tensor:
-        """x (B, C, H, W)."""
-        x = self.first(padded(x, *self.whole))
-        found: Tensor = self.layers(conditioning.with_planes(x, labels, self.planes)).sum((2, 3))
-        return found
-
-
 NETWORKS = Architecture(
     Painter,
-    Critic,
+    AttentiveCritic,
     heeds=("widest", "upsample"),
     norms=("batch", "layer", "group", "instance", "rms", "pixel", "none"),
     smallest=8,

@@ -15,14 +15,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from limner.api import Spec
-from limner.families.gan import conditioning
 from limner.families.gan.config import Architecture, GANConfig
-from limner.families.gan.critic import Critic as Judge
-from limner.families.gan.styling import StylePainter
-from limner.nn.conv import channels, cropped, padded, pyramid
-from limner.nn.equalised import GAIN, EqualisedConv2d, EqualisedLinear, Leaky, Residual
+from limner.families.gan.styling import StyleCritic, StylePainter
+from limner.nn.conv import channels, cropped, pyramid
+from limner.nn.equalised import GAIN, Residual
 from limner.nn.modulation import ModulatedConv2d, Noise
-from limner.nn.resample import Downsample, upsampled
+from limner.nn.resample import upsampled
 
 
 class Layer(nn.Module):
@@ -86,29 +84,13 @@ class Painter(StylePainter):
         return cropped(torch.tanh(F.pixel_shuffle(colours, self.patch)), *self.size)
 
 
-class Critic(Judge):
-    """D: pictures (B, C, H, W) and labels (B, A) to logits (B,)."""
+class Critic(StyleCritic):
+    """D, of residual blocks."""
 
-    def __init__(self, config: GANConfig, spec: Spec) -> None:
-        super().__init__()
-        self.patch = config.patch or 1
-        start, levels = pyramid(-(-spec.height // self.patch), -(-spec.width // self.patch))
-        self.whole = start[0] * 2**levels * self.patch, start[1] * 2**levels * self.patch
-        widths = channels(config.width, config.widest, levels)
-        self.look = nn.Sequential(EqualisedConv2d(spec.channels * self.patch**2, widths[0], 1), Leaky())
-        halve = Downsample("average")
-        falls = (Residual(before, after, halve) for before, after in zip(widths, widths[1:], strict=False))
-        self.layers = nn.Sequential(*falls, EqualisedConv2d(widths[-1], widths[-1], 3), Leaky(), nn.Flatten())
-        self.gather = nn.Sequential(EqualisedLinear(widths[-1] * start[0] * start[1], widths[-1]), Leaky())
-        self.inner = conditioning.projection_table(config, spec, widths[-1])
-        self.conclude(config, spec, widths[-1], minibatch="deviation")
-        conditioning.forget(self.inner)
-
-    def features(self, x: Tensor, labels: Tensor | None) -> Tensor:
-        """x (B, C, H, W)."""
-        x = F.pixel_unshuffle(padded(x, *self.whole), self.patch)
-        found: Tensor = self.gather(self.layers(self.look(x)))
-        return found
+    @staticmethod
+    def fall(before: int, after: int, halve: nn.Module) -> nn.Module:
+        """See `StyleCritic`."""
+        return Residual(before, after, halve)
 
 
 NETWORKS = Architecture(

@@ -6,20 +6,27 @@ sections 2 and 3.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from limner.api import Spec
 from limner.families.gan import conditioning
 from limner.families.gan.config import GANConfig, Painter
+from limner.families.gan.critic import Critic
+from limner.nn.conv import channels, padded, pyramid
 from limner.nn.embed import LabelEmbedding
+from limner.nn.equalised import EqualisedConv2d, EqualisedLinear, Leaky
 from limner.nn.mapping import Mapping, mixed
+from limner.nn.resample import Downsample
 
 DEPTH = 4
 """Layers from latent to style; the papers' eight are for faces at 1024 pixels."""
 
 
-class StylePainter(Painter):
+class StylePainter(Painter, ABC):
     """G: forward(z, labels) is picture(styles(z, labels)), in training with styles of two latents mixed.
 
     An architecture calls `begin` once, when it knows how many styles it takes, and gives `picture`.
@@ -40,9 +47,9 @@ class StylePainter(Painter):
         told = config.embedding if self.labels else 0
         self.mapping = Mapping(config.latent, told, config.latent, config.depth or DEPTH)
 
+    @abstractmethod
     def picture(self, styles: Tensor) -> Tensor:
         """Styles (B, count, D) to pictures (B, C, H, W) in [-1, 1]; noise comes from the turn that is running."""
-        raise NotImplementedError
 
     def styles(self, z: Tensor, labels: Tensor | None) -> Tensor:
         """Latents (B, latent) and labels (B, A) to styles (B, count, D), equal for all layers."""
@@ -62,3 +69,36 @@ class StylePainter(Painter):
             other, takes = mixed(z, self.count)
             styles = torch.lerp(styles, self.styles(other, labels), takes.to(styles.dtype))
         return self.picture(styles)
+
+
+class StyleCritic(Critic):
+    """D: pictures (B, C, H, W) and labels (B, A) to logits (B,); it sees how alike its neighbours are.
+
+    An architecture says how a resolution falls to the next: `fall(before, after, halve)`.
+    """
+
+    @staticmethod
+    @abstractmethod
+    def fall(before: int, after: int, halve: nn.Module) -> nn.Module:
+        """Features (B, before, H, W) to (B, after, H / 2, W / 2)."""
+
+    def __init__(self, config: GANConfig, spec: Spec) -> None:
+        super().__init__()
+        self.patch = config.patch or 1
+        start, levels = pyramid(-(-spec.height // self.patch), -(-spec.width // self.patch))
+        self.whole = start[0] * 2**levels * self.patch, start[1] * 2**levels * self.patch
+        widths = channels(config.width, config.widest, levels)
+        self.look = nn.Sequential(EqualisedConv2d(spec.channels * self.patch**2, widths[0], 1), Leaky())
+        halve = Downsample("average")
+        falls = (self.fall(before, after, halve) for before, after in zip(widths, widths[1:], strict=False))
+        self.layers = nn.Sequential(*falls, EqualisedConv2d(widths[-1], widths[-1], 3), Leaky(), nn.Flatten())
+        self.gather = nn.Sequential(EqualisedLinear(widths[-1] * start[0] * start[1], widths[-1]), Leaky())
+        self.inner = conditioning.projection_table(config, spec, widths[-1])
+        self.conclude(config, spec, widths[-1], minibatch="deviation")
+        conditioning.forget(self.inner)
+
+    def features(self, x: Tensor, labels: Tensor | None) -> Tensor:
+        """x (B, C, H, W)."""
+        x = F.pixel_unshuffle(padded(x, *self.whole), self.patch)
+        found: Tensor = self.gather(self.layers(self.look(x)))
+        return found
