@@ -13,6 +13,10 @@ from limner.studies.page import document, escape, heading, legend, section
 from limner.studies.plots import Series
 
 SHOWN = ("fd", "kid", "precision", "recall")
+_SUBTITLE = (
+    "{n:,} pictures of each way, measured alike. The Fréchet distance says how far they lie from real pictures: lower "
+    "is better. Network passes are what a picture costs."
+)
 STEPS = "steps"
 """The option that a line of the chart runs along."""
 
@@ -78,17 +82,14 @@ def in_words(points: Sequence[Point]) -> list[str]:
     if not found:
         return ["No way of sampling could be measured: the table says why."]
     best, cheap = found[0], cheapest_as_good(points)
-    floor = plots.short(float(best.measures["fd"]["floor"]))
-    said = [f"Best: {best.name}, Fréchet distance {plots.short(best.fd)} (floor {floor}) in {_passes(best)}."]
+    said = [f"Best: {best.name}, {_worth(best)}, where real pictures score {_value(best, 'fd', 'floor')} (the floor)."]
     if cheap is not best:
-        said.append(
-            f"As good within its interval, and the cheapest: {cheap.name}, {plots.short(cheap.fd)}, {_passes(cheap)}."
-        )
+        said.append(f"As good within its interval, and the cheapest: {cheap.name}, {_worth(cheap)}.")
     return said
 
 
-def _passes(point: Point) -> str:
-    return f"{point.evaluations} network passes a picture"
+def _worth(point: Point) -> str:
+    return f"Fréchet distance {_value(point, 'fd')} in {point.evaluations} network passes a picture"
 
 
 def text(points: Sequence[Point]) -> str:
@@ -103,14 +104,14 @@ def text(points: Sequence[Point]) -> str:
     return "\n".join([*lines, *(f"{p.name}: {p.why}" for p in points if p.why), *in_words(points)])
 
 
-def _value(point: Point, key: str) -> str:
-    return plots.short(float(point.measures[key]["value"])) if key in point.measures else ""
+def _value(point: Point, key: str, what: str = "value") -> str:
+    return plots.short(float(point.measures[key][what])) if key in point.measures else ""
 
 
 def page(points: Sequence[Point], n: int, command: Sequence[str]) -> str:
     """The report as one HTML file that needs no other."""
     found = ranked(points)
-    parts = [heading("How should it be sampled?", f"{n:,} pictures of each way, measured alike.", in_words(points))]
+    parts = [heading("How should it be sampled?", _SUBTITLE.format(n=n), in_words(points))]
     if found:
         parts.append(section("Quality against cost", _chart(found)))
         parts.append(section("All ways", _table(found)))
@@ -139,5 +140,5 @@ def _table(points: Sequence[Point]) -> str:
     body = ""
     for point in points:
         cells = "".join(f"<td>{_value(point, key)}</td>" for key in SHOWN)
-        body += f"<tr><td>{escape(point.name)}</td><td>{point.evaluations}</td>{cells}</tr>"
+        body += f"<tr><th scope='row'>{escape(point.name)}</th><td>{point.evaluations}</td>{cells}</tr>"
     return f"<div class='scroll'><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"

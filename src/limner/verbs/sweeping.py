@@ -30,7 +30,7 @@ def sweep(
 ) -> dict[str, Any]:
     """Paint runs in every combination of sampling options and measure each against held-out pictures.
 
-    Pictures and numbers are kept with each run, so that what was measured once is not measured again.
+    Pictures and numbers are kept with each run: what was painted once is not painted again.
 
     Args:
         runs: one or several. over: values to try, by the name of the option, such as {"steps": [4, 8]}.

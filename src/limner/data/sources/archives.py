@@ -10,6 +10,7 @@ import struct
 import tarfile
 import zipfile
 import zlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -207,7 +208,7 @@ def _decompress(file: IO[bytes], out: IO[bytes], new: Callable[[], Any]) -> str:
     return "" if stream.eof else "cut off"
 
 
-class _ArchiveReader:
+class _ArchiveReader(ABC):
     def __init__(self, settings: dict[str, Any], places: pa.Table | None) -> None:
         self.names, self.places = settings["archives"], places
 
@@ -226,9 +227,9 @@ class _ArchiveReader:
                 except OSError as error:
                     yield Unreadable(f"cannot be read ({error.strerror or error})")
 
+    @abstractmethod
     def member(self, file: IO[bytes], offset: int, packed: int, size: int, method: int) -> bytes | Unreadable:
         """The member at `offset`, of `packed` bytes there and `size` when unpacked."""
-        raise NotImplementedError
 
 
 class TarReader(_ArchiveReader):
