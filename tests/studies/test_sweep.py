@@ -74,5 +74,7 @@ def test_what_contradicts_itself_is_refused(swept):
     run, _ = swept
     with pytest.raises(UserError, match="both varied and fixed"):
         limner.sweep(run, {"temperature": [1.0]}, temperature=2.0)
+    with pytest.raises(UserError, match="none of the 2 ways could be measured; tiny temprature=1.*did you mean"):
+        limner.sweep(run, {"temprature": [1.0, 2.0]}, n=100)
     with pytest.raises(UserError, match="nothing to sweep"):
         limner.sweep(run, {"temperature": []})

@@ -78,10 +78,7 @@ def cheapest_as_good(points: Sequence[Point]) -> Point:
 
 def in_words(points: Sequence[Point]) -> list[str]:
     """What was found, in sentences."""
-    found = ranked(points)
-    if not found:
-        return ["No way of sampling could be measured: the table says why."]
-    best, cheap = found[0], cheapest_as_good(points)
+    best, cheap = ranked(points)[0], cheapest_as_good(points)
     said = [f"Best: {best.name}, {_worth(best)}, where real pictures score {_value(best, 'fd', 'floor')} (the floor)."]
     if cheap is not best:
         said.append(f"As good within its interval, and the cheapest: {cheap.name}, {_worth(cheap)}.")
@@ -112,9 +109,7 @@ def page(points: Sequence[Point], n: int, command: Sequence[str]) -> str:
     """The report as one HTML file that needs no other."""
     found = ranked(points)
     parts = [heading("How should it be sampled?", _SUBTITLE.format(n=n), in_words(points))]
-    if found:
-        parts.append(section("Quality against cost", _chart(found)))
-        parts.append(section("All ways", _table(found)))
+    parts += [section("Quality against cost", _chart(found)), section("All ways", _table(found))]
     if failed := [point for point in points if point.why]:
         rows = "".join(f"<li>{escape(p.name)}: {escape(p.why or '')}</li>" for p in failed)
         parts.append(section("Could not be done", f"<ul>{rows}</ul>"))

@@ -43,8 +43,8 @@ def sweep(
         {"n", "best", "cheapest", "words", "points": [{"run", "options", "evaluations", "fd", "kd", ...}]}, best first.
 
     Raises:
-        UserError: there is nothing to vary, or an option is varied and fixed at once. A way that a model cannot do is
-            a point that says why.
+        UserError: there is nothing to vary, an option is varied and fixed at once, or no way can be done. One way that
+            a model cannot do is a point that says why.
     """
     from limner.studies import sweep as study
 
@@ -66,10 +66,12 @@ def sweep(
             if say is not None:
                 say(f"{point.name}: {point.why or 'Fréchet distance ' + format(point.fd, '.3g')}")
     found = study.ranked(points)
+    if not found:
+        raise UserError(f"none of the {len(points)} ways could be measured; {points[0].name}: {points[0].why}")
     report = {
         "n": n,
-        "best": found[0].to_dict() if found else None,
-        "cheapest": study.cheapest_as_good(points).to_dict() if found else None,
+        "best": found[0].to_dict(),
+        "cheapest": study.cheapest_as_good(points).to_dict(),
         "words": study.in_words(points),
         "points": [point.to_dict() for point in [*found, *(point for point in points if point.why)]],
     }
