@@ -13,7 +13,7 @@ PATHS = [ROOT / "src", ROOT / "tests" / "contract"]
 
 def started(*arguments: str | Path, processes: int = 2, restarts: int = 0, **more: str) -> subprocess.Popen[str]:
     """`torchrun` with this machine's Python; `arguments` are a script's, or begin with -m."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "LIMNER_TIMEOUT": "600", **more}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "LIMNER_TIMEOUT": "600", "PYTHONFAULTHANDLER": "1", **more}
     environment["PYTHONPATH"] = os.pathsep.join([*map(str, PATHS), environment.get("PYTHONPATH", "")])
     return subprocess.Popen(
         [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
