@@ -82,7 +82,7 @@ COMBINED = {
     "limner.families.gan": (
         {"options", "config", "conditioning", "critic", "styling", "attentive"},
         "architectures",
-        {"rules", "regularisers", "stabilisers", "game", "styled"},
+        {"rules", "regularisers", "stabilisers", "game", "styled", "attending"},
     ),
     "limner.families.diffusion": ({"denoiser"}, "", set()),
     "limner.families.baselines": ({"closed_form"}, "", set()),

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from limner.verbs import Run as Run
 
     # what there is
+    from limner.verbs import attention as attention
     from limner.verbs import check_recipe as check_recipe
     from limner.verbs import compare as compare
     from limner.verbs import critique as critique
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from limner.verbs import estimate as estimate
     from limner.verbs import evaluate as evaluate
     from limner.verbs import list_runs as list_runs
+    from limner.verbs import mix as mix
     from limner.verbs import models as models
     from limner.verbs import open as open
     from limner.verbs import pack as pack
@@ -58,6 +60,8 @@ _HOME = {
     "compare": "limner.verbs",
     "check_recipe": "limner.verbs",
     "critique": "limner.verbs",
+    "mix": "limner.verbs",
+    "attention": "limner.verbs",
     "describe": "limner.verbs",
     "doctor": "limner.verbs",
     "models": "limner.verbs",

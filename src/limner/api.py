@@ -179,12 +179,14 @@ class Generator(nn.Module, ABC):
         passes: times that the set has to be looked at where nothing is gained from more; such a training ends there,
             whatever time it was given. None: it is trained as long as was asked for.
         varies: whether other seeds give other pictures.
+        group: how many pictures look at each other in training; what a process sees at a time is a multiple of it.
     """
 
     Config: ClassVar[type[Options]]
     Sampling: ClassVar[type[Options]] = NoOptions
     passes: ClassVar[int | None] = None
     varies: ClassVar[bool] = True
+    group: int = 1
 
     config: Any
     spec: Spec
@@ -310,15 +312,26 @@ class Predicts(ABC):
 
 
 class Styles(ABC):
-    """Has one latent a layer, which can be exchanged."""
+    """Has one style a layer, which can be exchanged."""
 
     @abstractmethod
-    def styles(self, latents: Tensor, condition: Condition | None = None) -> Tensor:
-        """(B, layers, D) styles of latents (B, Z)."""
+    def styles(self, draws: Draws, condition: Condition, options: Any) -> Tensor:
+        """(draws.size, layers, D), coarse layers first: what the pictures that `paint` makes of these are made of."""
 
     @abstractmethod
     def paint_styles(self, styles: Tensor, draws: Draws) -> Tensor:
-        """Pictures (B, C, H, W) of styles (B, layers, D)."""
+        """Pictures (B, C, H, W) of styles (B, layers, D); what is finer than styles comes from `draws`."""
+
+
+class Attends(ABC):
+    """Has layers in which the places of a picture attend to each other."""
+
+    @abstractmethod
+    def attention(self, draws: Draws, condition: Condition, options: Any) -> tuple[Tensor, dict[str, Tensor]]:
+        """Pictures (B, C, H, W), those that `paint` makes of these draws, and what was attended to meanwhile.
+
+        For each layer by its name (B, h, w, h', w'): how much each of h x w places looks at each of h' x w', of sum 1.
+        """
 
 
 class Critiques(ABC):
@@ -338,6 +351,7 @@ CAPABILITIES: dict[str, type] = {
     "transform": Transforms,
     "predict": Predicts,
     "styles": Styles,
+    "attend": Attends,
     "critique": Critiques,
 }
 

@@ -52,6 +52,13 @@ class Sound(Generator, Conditions):
         yield self.pictures(draws.normal("z", 4), condition.labels)
 
 
+class Choosy(Sound):
+    def loss(self, batch: Batch, progress: Progress, scratch: Scratch) -> Losses:
+        if len(batch.pictures) % 3:
+            raise UserError("it looks at three at a time")
+        return super().loss(batch, progress, scratch)
+
+
 class Turned(Sound):
     def paint(self, draws: Draws, condition: Condition, options: Any) -> Iterator[Tensor]:
         for canvas in super().paint(draws, condition, options):

@@ -10,6 +10,7 @@ BROKEN = [
     ("builds", "Turned", "asked for"),
     ("builds", "Overexposed", "beyond"),
     ("builds_large", "Rambling", "refusal"),
+    ("starts", "Choosy", "three at a time"),
     ("stays_finite", "Exploding", "not finite"),
     ("stays_finite", "Idle", "never trained"),
     ("any_batch", "Sociable", "differ by up to"),

@@ -13,6 +13,7 @@ from limner.draws import PictureDraws, TurnDraws, layers_draw_from
 from limner.errors import UserError
 from limner.families import build, typing
 from limner.families.gan import architectures
+from limner.families.gan.attending import AttentiveGAN
 from limner.families.gan.config import GANConfig, GANSampling
 from limner.families.gan.game import GAN
 from limner.families.gan.styled import StyleGAN
@@ -24,11 +25,12 @@ from limner.recipes import recipe
 SPEC = Spec(channels=3, height=10, width=8)
 LABELLED = Spec(channels=1, height=8, width=9, attributes=(Attribute("kind", ("a", "b", "c")),))
 SMALL = {"width": 8, "latent": 6}
+KINDS = {"gan": GAN, "stylegan": StyleGAN, "sagan": AttentiveGAN}
 
 
 def model(spec=SPEC, **config):
     config = GANConfig(**{**SMALL, **config})
-    kind = StyleGAN if architectures.architecture(config.architecture).styled else GAN
+    kind = KINDS[architectures.architecture(config.architecture).families[0]]
     kind.check(config, spec)
     with torch.random.fork_rng():
         torch.manual_seed(0)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from limner.api import Condition, Conditions, Critiques, Encodes, Scores, Spec
+from limner.api import Condition, Conditions, Critiques, Encodes, Scores, Situation, Spec
 from limner.check.bench import (
     ANGLE,
     COUNT,
@@ -34,6 +34,8 @@ from limner.errors import UserError
 from limner.evaluation import load
 from limner.families import build, typing
 from limner.labels import FINE
+from limner.recipes import configure
+from limner.training.resolve import Demand
 
 SIZES = ((8, 8, 1), (28, 28, 1), (33, 20, 3), (32, 32, 4))
 META_SIZES = ((256, 256, 3), (300, 512, 3), (1024, 1024, 3))
@@ -150,6 +152,16 @@ def any_batch(subject: Subject) -> None:
     require(different == (9 if model.varies else 1), f"nine seeds give {different} different pictures")
 
 
+def starts(subject: Subject) -> None:
+    """As it stands, nothing made smaller, its first turns run and what its training will need is known beforehand."""
+    config = configure(subject.recipe, Situation(subject.spec(3, SHAPE), COUNT, 60.0))
+    try:
+        demand = Demand.measure(config, Drawn(config.spec), build)
+        demand.refuse_if_uneven(config.train.batch, config.train.accumulate)
+    except UserError as refusal:
+        raise Broken(str(refusal)) from refusal
+
+
 def round_trip(subject: Subject) -> None:
     """Its config survives JSON, and builds the same weights."""
     config = subject.config(subject.spec(1, SHAPE))
@@ -228,6 +240,7 @@ PROMISES: dict[str, Callable[[Subject], None]] = {
     for promise in (
         builds,
         builds_large,
+        starts,
         round_trip,
         refuses,
         stays_finite,

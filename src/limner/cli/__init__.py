@@ -17,6 +17,8 @@ _HOMES = {
     "compare": ("limner.cli.compare:compare", "Say which generator is best for your pictures."),
     "toy": ("limner.cli.toy:toy", "Watch a small generator learn, with the theory beside it."),
     "critique": ("limner.cli.critique:critique", "Score pictures with a run's discriminator."),
+    "mix": ("limner.cli.looking:mix", "Join coarse styles of pictures with fine ones of others."),
+    "attention": ("limner.cli.looking:attention", "Draw where the places of pictures look."),
     "models": ("limner.cli.lists:models", "Every recipe, or all of one."),
     "runs": ("limner.cli.lists:runs", "What was trained here."),
     "doctor": ("limner.cli.lists:doctor", "What this machine can do, measured."),

@@ -113,22 +113,35 @@ def data_options(held: Callable[..., Any]) -> Callable[..., Any]:
     return held
 
 
+_LABEL = click.option(
+    "--label", metavar="NAME|K|all", help="A class by name or number, attribute=value, or all in turn."
+)
+_TRUNCATION = click.option("--truncation", type=float, metavar="X", help="Smaller: more typical, less diverse.")
+_OTHERS = click.option("--set", "others", multiple=True, metavar="KEY=VALUE", help="Any other option of the model.")
+_DEVICE = click.option("--device", default="auto", metavar="NAME", help="auto, cpu, cuda or mps.")
+
+
 def sampling_options(held: Callable[..., Any]) -> Callable[..., Any]:
     """Decorator: how pictures are painted; a model says which of these it takes."""
     options = [
-        click.option(
-            "--label", metavar="NAME|K|all", help="A class by name or number, attribute=value, or all in turn."
-        ),
+        _LABEL,
         click.option("--steps", type=POSITIVE, metavar="N", help="Steps of the solver."),
         click.option("--solver", metavar="NAME", help="heun, unipc, adaptive ...: see the model's page."),
         click.option("--guidance", type=float, metavar="W", help="How strongly the label is followed; 1 as it is."),
         click.option("--weaker", metavar="RUN", help="A worse run, or RUN@STEP, for --set autoguidance=2."),
-        click.option("--truncation", type=float, metavar="X", help="Smaller: more typical, less diverse."),
-        click.option("--set", "others", multiple=True, metavar="KEY=VALUE", help="Any other option of the model."),
+        _TRUNCATION,
+        _OTHERS,
         click.option("--precision", type=click.Choice(["float32", "bfloat16", "float64"]), default="float32"),
-        click.option("--device", default="auto", metavar="NAME", help="auto, cpu, cuda or mps."),
+        _DEVICE,
     ]
     for option in reversed(options):
+        held = option(held)
+    return held
+
+
+def looking_options(held: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorator: of which pictures something is shown, for `sampling`."""
+    for option in (_DEVICE, _OTHERS, _TRUNCATION, _LABEL):
         held = option(held)
     return held
 

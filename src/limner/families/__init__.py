@@ -19,6 +19,7 @@ TABLE = {
     "gan": "limner.families.gan.game:GAN",
     "dcgan": "limner.families.gan.game:GAN",  # what it was called when it had one architecture; runs are still about
     "stylegan": "limner.families.gan.styled:StyleGAN",
+    "sagan": "limner.families.gan.attending:AttentiveGAN",
     "vae": "limner.families.vae.vae:VAE",
     "autoencoder": "limner.families.vae.autoencoder:Autoencoder",
     "mean": "limner.families.baselines.mean:Mean",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -59,7 +62,7 @@ class GatedAttention(nn.Module):
         self.gamma = nn.Parameter(torch.zeros(()))
 
     def weights(self, x: Tensor) -> Tensor:
-        """How much each place looks at each 2x2 places: (B, H W, ceil(H/2) ceil(W/2)), rows of sum 1. For drawing."""
+        """How much each place looks at each 2x2 places: (B, H W, ceil(H/2) ceil(W/2)), rows of sum 1."""
         q, k = self.query(x).flatten(2), _pooled(self.key(x))
         return (q.transpose(1, 2) @ k).float().softmax(2)
 
@@ -68,6 +71,26 @@ class GatedAttention(nn.Module):
         v = _pooled(self.value(x))  # (B, C / 2, places)
         y = v @ self.weights(x).to(v.dtype).transpose(1, 2)  # (B, C / 2, H W)
         return x + self.gamma.to(x.dtype) * self.out(y.unflatten(2, x.shape[2:]))
+
+
+@contextlib.contextmanager
+def watched(network: nn.Module) -> Iterator[list[Tensor]]:
+    """Inside, the list grows by what each layer of gated attention looks at when it runs: (B, H, W, h, w)."""
+    seen: list[Tensor] = []
+
+    def look(layer: nn.Module, given: tuple[Tensor, ...]) -> None:
+        assert isinstance(layer, GatedAttention)
+        height, width = given[0].shape[2:]
+        looks = layer.weights(given[0]).unflatten(2, (-(-height // 2), -(-width // 2)))
+        seen.append(looks.unflatten(1, (height, width)))
+
+    layers = [layer for layer in network.modules() if isinstance(layer, GatedAttention)]
+    held = [layer.register_forward_pre_hook(look) for layer in layers]
+    try:
+        yield seen
+    finally:
+        for hook in held:
+            hook.remove()
 
 
 def _pooled(x: Tensor) -> Tensor:

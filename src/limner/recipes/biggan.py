@@ -32,7 +32,7 @@ def build(situation: Situation) -> tuple[Options, Training]:
 
 RECIPE = Recipe(
     name="biggan",
-    family="gan",
+    family="sagan",
     paper="Brock et al. 2019, arXiv 1809.11096",
     summary="labels and a split latent in every block, orthogonal weights, truncation",
     build=build,

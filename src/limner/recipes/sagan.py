@@ -32,7 +32,7 @@ def build(situation: Situation) -> tuple[Options, Training]:
 
 RECIPE = Recipe(
     name="sagan",
-    family="gan",
+    family="sagan",
     paper="Zhang et al. 2019, arXiv 1805.08318",
     summary="self-attention, spectral normalisation, hinge loss and two learning rates",
     build=build,

@@ -64,6 +64,7 @@ def resolve(config: Config, pack: Any, build: Build, say: Say, processes: Proces
     config = msgspec.structs.replace(config, train=train)
     demand = Demand.measure(config, pack, build)
     share, here = train.batch // processes.world, launch().local_world
+    demand.refuse_if_uneven(share, train.accumulate)
     demand.refuse_if_too_large(share, here)
     train = _no_longer_than_it_learns(train, demand.passes, pack.pictures, say)
     if not demand.parameters:  # nothing is differentiated, so there is nothing to measure
@@ -99,15 +100,19 @@ def machine() -> dict[str, Any]:
 class Demand:
     """Memory that a training will need: weights with their copies, and what the backward pass keeps a picture.
 
-    `passes` is the generator's: how often it has to look at the set, if that is all it needs.
+    `passes` and `group` are the generator's: how often it has to look at the set, if that is all it needs, and how many
+    pictures look at each other.
     """
 
-    def __init__(self, parameters: int, fixed: int, per_picture: float, passes: int | None = None) -> None:
+    def __init__(
+        self, parameters: int, fixed: int, per_picture: float, passes: int | None = None, group: int = 1
+    ) -> None:
         self.parameters, self.fixed, self.per_picture, self.passes = parameters, fixed, per_picture, passes
+        self.group = group
 
     @classmethod
     def measure(cls, config: Config, pack: Any, build: Build) -> Demand:
-        """Count what two pictures keep alive for the backward pass, at the largest stage, in every phase."""
+        """Count what a few pictures keep alive for the backward pass, at the largest stage, in every phase."""
         plain = msgspec.structs.replace(config.train, precision="float32", layout="contiguous", device="cpu", batch=2)
         trial = Trial(msgspec.structs.replace(config, train=plain), pack, build)
         kept: dict[int, int] = {}
@@ -123,11 +128,21 @@ class Demand:
         activations = max(0, sum(kept.values()) - weights)
         width = 2 if config.train.precision == "float64" else 1
         # Weights, gradients, two moments, average; half as much again for buffers that live between layers.
-        return cls(parameters, 5 * weights * width, 1.5 * activations * width / 2, trial.model.passes)
+        kept_by_one = 1.5 * activations * width / trial.batch
+        return cls(parameters, 5 * weights * width, kept_by_one, trial.model.passes, trial.model.group)
 
     def bytes(self, batch: int) -> int:
         """Predicted peak for a batch on one process."""
         return int(self.fixed + self.per_picture * batch)
+
+    def refuse_if_uneven(self, batch: int, accumulate: int) -> None:
+        """Raise `UserError` where a process's batch, in as many parts, has pictures that would look at nobody."""
+        if batch % (self.group * accumulate):
+            parts = f" in each of {accumulate} parts" if accumulate > 1 else ""
+            raise UserError(
+                f"pictures look at each other in groups of {self.group}, and a process has {batch}{parts}: choose "
+                f"another --batch, or minibatch_group"
+            )
 
     def refuse_if_too_large(self, batch: int, processes: int = 1) -> None:
         """Raise `UserError` where the machine has less for each of `processes`; says what would fit."""
@@ -141,17 +156,23 @@ class Demand:
 
 
 class Trial:
-    """A throw-away copy of a training, to measure it; of one process, unless `processes` share it."""
+    """A throw-away copy of a training, to measure it; of one process, unless `processes` share it.
+
+    Its batch is at least the one asked for: no group is cut.
+    """
 
     def __init__(self, config: Config, pack: Any, build: Build, processes: Processes | None = None) -> None:
         self.model = build(config).to(config.train.device)
-        self.engine = Engine(self.model, config.train, processes)
-        self.feed = Feed(pack, config.spec, config.train, self.engine)
+        least = self.model.group * config.train.accumulate * (processes.world if processes else 1)
+        self.batch = -(-config.train.batch // least) * least
+        train = msgspec.structs.replace(config.train, batch=self.batch)
+        self.engine = Engine(self.model, train, processes)
+        self.feed = Feed(pack, config.spec, train, self.engine)
         self.stage = self.model.stages()[-1]
         if config.train.compile == "on":
             compile_parts(self.model)
         self.step = 0
-        whole = Feed(pack, config.spec, config.train, self.engine, Processes())
+        whole = Feed(pack, config.spec, train, self.engine, Processes())
         self.model.start(whole.batch(self.stage, self.stage.phases[0], 0, 0))
 
     def take(self) -> float:

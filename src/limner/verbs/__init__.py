@@ -2,6 +2,7 @@
 
 from limner.provenance import version as version
 from limner.runs import ROOT as ROOT
+from limner.verbs.attending import attention as attention
 from limner.verbs.catalogue import describe as describe
 from limner.verbs.catalogue import doctor as doctor
 from limner.verbs.catalogue import list_runs as list_runs
@@ -14,6 +15,7 @@ from limner.verbs.critiquing import critique as critique
 from limner.verbs.datasets import pack as pack
 from limner.verbs.datasets import scan as scan
 from limner.verbs.measuring import evaluate as evaluate
+from limner.verbs.mixing import mix as mix
 from limner.verbs.run import Run as Run
 from limner.verbs.run import open as open
 from limner.verbs.run import sample as sample

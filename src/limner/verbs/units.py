@@ -1,4 +1,4 @@
-"""Durations, sizes and lists as people type them."""
+"""Durations, sizes, lists and numbers as people type them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from limner.errors import UserError
 
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?[smhd])+")
+_SPAN = re.compile(r"(\d+)(?:-(\d+))?")
 _SIZE = re.compile(r"(\d+)(?:x(\d+))?")
 
 
@@ -54,4 +55,18 @@ def names(given: str | tuple[str, ...] | list[str] | None) -> tuple[str, ...] | 
     found = tuple(part.strip() for part in parts if part.strip())
     if not found:
         raise UserError(f"impossible list {given!r}: write names with commas between them")
+    return found
+
+
+def numbers(given: str | int | list[int] | tuple[int, ...]) -> list[int]:
+    """ "0-3,9" as [0, 1, 2, 3, 9]; a number and lists of them are taken as they are."""
+    if not isinstance(given, str):
+        return [given] if isinstance(given, int) else list(given)
+    found: list[int] = []
+    for part in given.split(","):
+        span = _SPAN.fullmatch(part.strip())
+        first, last = (int(span[1]), int(span[2] or span[1])) if span else (1, 0)
+        if last < first:
+            raise UserError(f"impossible numbers {given!r}: write them like 0-3,9")
+        found += range(first, last + 1)
     return found

@@ -24,6 +24,7 @@ from limner.nn.resample import Down, Up
 ADAM = Optimiser(name="adam", rate=2e-4, betas=(0.5, 0.999))
 
 Conditioning = Literal["none", "concatenate", "auxiliary", "projection", "normalisation", "style"]
+Family = Literal["gan", "stylegan", "sagan"]
 PLAIN: tuple[Conditioning, ...] = ("none", "concatenate", "auxiliary", "projection")
 """What any network can do with labels."""
 
@@ -178,7 +179,8 @@ class Architecture:
         norms: what its networks can be normalised by.
         smallest: side of the smallest picture, in pixels.
         conditionings: what can be done with labels.
-        styled: whether its painter is a `styling.StylePainter`: family `stylegan`.
+        families: those that it can be played in, its own first: "stylegan" where its painter is a
+            `styling.StylePainter`, "sagan" where both networks have a layer of attention.
         sizes: of networks that grow, the (height, width) of each stage's pictures. Both have `grow(level, fraction)`.
     """
 
@@ -188,5 +190,5 @@ class Architecture:
     norms: tuple[NormName, ...]
     smallest: int
     conditionings: tuple[Conditioning, ...] = PLAIN
-    styled: bool = False
+    families: tuple[Family, ...] = ("gan",)
     sizes: Callable[[GANConfig, Spec], list[tuple[int, int]]] | None = None

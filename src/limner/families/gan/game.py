@@ -20,7 +20,7 @@ from limner.api import Batch, Condition, Loss, Losses, Phase, Progress, Scratch,
 from limner.draws import Draws
 from limner.families.gan import conditioning, regularisers, rules, stabilisers
 from limner.families.gan.architectures import architecture
-from limner.families.gan.config import GANConfig, GANSampling
+from limner.families.gan.config import Family, GANConfig, GANSampling
 from limner.families.gan.critic import Critic, Judgement
 from limner.losses import adversarial, penalties
 from limner.nn.augment import augment
@@ -33,7 +33,7 @@ class Game(api.Generator, api.Conditions, api.Critiques):
 
     Config = GANConfig
     Sampling = GANSampling
-    styled: ClassVar[bool] = False
+    plays: ClassVar[Family] = "gan"
     numbers = True
 
     def __init__(self, config: GANConfig, spec: Spec) -> None:
@@ -45,6 +45,7 @@ class Game(api.Generator, api.Conditions, api.Critiques):
         networks = architecture(config.architecture)
         self.painter = networks.painter(config, spec)
         self.critic = cast(Critic, networks.critic(config, spec))
+        self.group = self.critic.crowd.group if self.critic.crowd is not None else 1
         self.sizes = networks.sizes(config, spec) if networks.sizes else None
         self.loss = adversarial.LOSSES[config.loss]
         held, steady = config.regularisers, config.stabilisers
@@ -64,7 +65,7 @@ class Game(api.Generator, api.Conditions, api.Critiques):
     @classmethod
     def check(cls, config: GANConfig, spec: Spec) -> None:
         """See `Generator.check`."""
-        rules.check(config, spec, cls.styled)
+        rules.check(config, spec, cls.plays)
 
     def stages(self) -> tuple[Stage, ...]:
         """D, then G; between and behind them what is asked of them at some steps only."""
@@ -237,10 +238,13 @@ class Game(api.Generator, api.Conditions, api.Critiques):
         z = draws.normal("latent", *self.painter.wanted)
         return z if truncation is None else truncated(z, truncation)
 
+    def asked(self, condition: Condition, draws: Draws) -> Tensor | None:
+        """Labels (B, A); what is not asked for is as frequent as in training."""
+        return condition.labels if self.memory is None else self.memory.complete(condition.labels, draws)
+
     def paint(self, draws: Draws, condition: Condition, options: GANSampling) -> Iterator[Tensor]:
-        """One pass through G; what is not asked for is as frequent as in training."""
-        labels = condition.labels if self.memory is None else self.memory.complete(condition.labels, draws)
-        yield self.painter(self.latent(draws, options.truncation), labels)
+        """One pass through G."""
+        yield self.painter(self.latent(draws, options.truncation), self.asked(condition, draws))
 
     def remarks(self) -> tuple[str, ...]:
         """See `Generator.remarks`."""

@@ -7,7 +7,7 @@ import msgspec
 from limner.api import Spec
 from limner.errors import UserError
 from limner.families.gan.architectures import architecture
-from limner.families.gan.config import GANConfig
+from limner.families.gan.config import Family, GANConfig
 from limner.losses import adversarial
 from limner.nn.augment import ERASING
 
@@ -26,13 +26,17 @@ PARTICULAR = (
 """Options that have a meaning in some architectures alone."""
 
 
-def check(config: GANConfig, spec: Spec, styled: bool = False) -> None:
-    """Raise `UserError` for the first thing that makes no sense; `styled`: in the family of style-based generators."""
-    if architecture(config.architecture).styled != styled:
-        start = "dcgan" if styled else "stylegan2"
+STARTS: dict[Family, str] = {"gan": "dcgan", "stylegan": "stylegan2", "sagan": "sagan"}
+"""A recipe of each family, to begin with."""
+
+
+def check(config: GANConfig, spec: Spec, family: Family = "gan") -> None:
+    """Raise `UserError` for the first thing that makes no sense in a family."""
+    own = architecture(config.architecture).families
+    if family not in own:
         raise UserError(
-            f"architecture={config.architecture} {'has no' if styled else 'has'} styles: "
-            f"start from --model {start} and set what else is wanted there"
+            f"architecture={config.architecture} is not one of {STARTS[family]}'s family: "
+            f"start from --model {STARTS[own[0]]} and set what else is wanted there"
         )
     _networks(config, spec)
     _labels(config, spec)

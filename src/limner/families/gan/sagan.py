@@ -60,4 +60,5 @@ NETWORKS = Architecture(
     norms=("batch", "layer", "group", "instance", "rms", "pixel", "none"),
     smallest=8,
     conditionings=(*PLAIN, "normalisation"),
+    families=("sagan", "gan"),
 )

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from limner import api
 from limner.api import Condition
-from limner.draws import Draws, PictureDraws, layers_draw_from
+from limner.draws import Draws, layers_draw_from
 from limner.families.gan.config import GANSampling
 from limner.families.gan.game import Game
 from limner.families.gan.styling import StylePainter
@@ -21,18 +21,14 @@ from limner.nn.mapping import truncated
 class StyleGAN(Game, api.Styles):
     """See the head of this file."""
 
-    styled = True
+    plays = "stylegan"
     painter: StylePainter
 
-    def styles(self, latents: Tensor, condition: Condition | None = None) -> Tensor:
-        """Styles (B, layers, D) of latents (B, latent); labels that are not asked for are as frequent as in training.
-
-        They are the same ones at each call.
-        """
-        labels = None if condition is None else condition.labels
-        if self.memory is not None:
-            labels = self.memory.complete(labels, PictureDraws(0, range(len(latents)), device=latents.device))
-        return self.painter.styles(latents, labels)
+    def styles(self, draws: Draws, condition: Condition, options: GANSampling) -> Tensor:
+        """(B, layers, D). Truncation draws them to their mean, to the centre at 0 and not at all at 1."""
+        styles = self.painter.styles(self.latent(draws), self.asked(condition, draws))
+        share = options.truncation
+        return styles if share is None else truncated(styles, self.painter.mapping.middle, share)
 
     def paint_styles(self, styles: Tensor, draws: Draws) -> Tensor:
         """Pictures (B, C, H, W) of styles (B, layers, D), the noise between layers from `draws`."""
@@ -40,8 +36,5 @@ class StyleGAN(Game, api.Styles):
             return self.painter.picture(styles)
 
     def paint(self, draws: Draws, condition: Condition, options: GANSampling) -> Iterator[Tensor]:
-        """One pass through G; truncation draws styles to their mean, to the centre at 0 and not at all at 1."""
-        labels = condition.labels if self.memory is None else self.memory.complete(condition.labels, draws)
-        styles = self.painter.styles(self.latent(draws), labels)
-        share = options.truncation
-        yield self.painter.picture(styles if share is None else truncated(styles, self.painter.mapping.middle, share))
+        """One pass through G."""
+        yield self.painter.picture(self.styles(draws, condition, options))

@@ -81,5 +81,5 @@ NETWORKS = Architecture(
     norms=(),
     smallest=8,
     conditionings=("none", "style"),
-    styled=True,
+    families=("stylegan",),
 )
