@@ -94,6 +94,25 @@ def test_the_sheet_says_how_it_was_made(verb, run, request, tmp_path, capsys):
         assert json.loads(sheet.text["limner"])["run"] == run.name and np.asarray(sheet).std() > 0
 
 
+def test_a_training_is_filmed_at_one_size(tmp_path):
+    """Pictures grow in the course of this training; every frame is as large as the last sheet."""
+    grows = {**QUICK, "steps": 8, "train.grid_every": 2, "width": 8, "size": 16}
+    run = limner.train("shapes:64", model="progan", out=tmp_path / "run", **grows)
+    found = limner.film(run)
+    assert found["sheets"] == 4
+    with Image.open(found["film"]) as frames, Image.open(sorted(run.folder.samples.glob("*.png"))[-1]) as last:
+        assert frames.n_frames == 4 and frames.size == (last.width, last.height + 24)
+        frames.seek(3)
+        shown = np.asarray(frames.convert("RGB"))[24:].astype(int)
+        assert np.abs(shown - np.asarray(last.convert("RGB"))).mean() < 12  # of 255 colours in all
+    assert call(limn, ["film", str(run.path), "--out", str(tmp_path / "film.avi")]) == 2
+
+
+def test_one_sheet_is_no_film(styled):
+    with pytest.raises(limner.UserError, match="1 sheet"):
+        limner.film(styled)
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from limner.verbs import doctor as doctor
     from limner.verbs import estimate as estimate
     from limner.verbs import evaluate as evaluate
+    from limner.verbs import film as film
     from limner.verbs import list_runs as list_runs
     from limner.verbs import mix as mix
     from limner.verbs import models as models
@@ -62,6 +63,7 @@ _HOME = {
     "critique": "limner.verbs",
     "mix": "limner.verbs",
     "attention": "limner.verbs",
+    "film": "limner.verbs",
     "describe": "limner.verbs",
     "doctor": "limner.verbs",
     "models": "limner.verbs",

@@ -19,6 +19,7 @@ _HOMES = {
     "critique": ("limner.cli.critique:critique", "Score pictures with a run's discriminator."),
     "mix": ("limner.cli.looking:mix", "Join coarse styles of pictures with fine ones of others."),
     "attention": ("limner.cli.looking:attention", "Draw where the places of pictures look."),
+    "film": ("limner.cli.looking:film", "Show a training as a film."),
     "models": ("limner.cli.lists:models", "Every recipe, or all of one."),
     "runs": ("limner.cli.lists:runs", "What was trained here."),
     "doctor": ("limner.cli.lists:doctor", "What this machine can do, measured."),

@@ -1,4 +1,4 @@
-"""`limn mix` and `limn attention`: sheets that show what a model paints with."""
+"""`limn mix`, `limn attention` and `limn film`: what a model paints with, and how it came to it."""
 
 from __future__ import annotations
 
@@ -51,3 +51,16 @@ def attention(terminal: Terminal, run: str, pictures: str, seed: int, out: Path 
     out = out or opened.path / "generated" / f"attention-{seed}.png"
     found = verbs.attention(opened, out, pictures, seed=seed, **sampling(how))
     terminal.result(found, "\n".join([f"rows: {', '.join(found['layers'])}", found["sheet"]]))
+
+
+@verb("film")
+@click.argument("run", shell_complete=run_names)
+@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="A .gif or .mp4; RUN/training.gif.")
+@click.option("--milliseconds", type=POSITIVE, default=250, show_default=True, help="For which each sheet stands.")
+def film(terminal: Terminal, run: str, out: Path | None, milliseconds: int) -> None:
+    """Show the training of RUN as a film of the sheets that were drawn meanwhile; more of them are drawn with
+    `limn train --set train.grid_every=50`."""
+    from limner import verbs
+
+    found = verbs.film(run, out, milliseconds=milliseconds)
+    terminal.result(found, f"{found['sheets']} sheets: {found['film']}")

@@ -14,6 +14,7 @@ from limner.verbs.critiquing import Critique as Critique
 from limner.verbs.critiquing import critique as critique
 from limner.verbs.datasets import pack as pack
 from limner.verbs.datasets import scan as scan
+from limner.verbs.filming import film as film
 from limner.verbs.measuring import evaluate as evaluate
 from limner.verbs.mixing import mix as mix
 from limner.verbs.run import Run as Run

@@ -19,7 +19,8 @@ from PIL import Image
 from limner import storage
 from limner.config import Config, to_dict
 from limner.provenance import version
-from limner.studies.toy import film_denoising, film_game, theory, video, words
+from limner.studies import video
+from limner.studies.toy import film_denoising, film_game, theory, words
 from limner.studies.toy.denoising import Denoising
 from limner.studies.toy.game import Game
 from limner.studies.toy.page import page

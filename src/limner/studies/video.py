@@ -1,4 +1,4 @@
-"""Films of few colours: an animated GIF for every page, and an mp4 where PyAV is there."""
+"""Films: an animated GIF for every page, and an mp4 where PyAV is there."""
 
 from __future__ import annotations
 
@@ -14,15 +14,17 @@ from PIL import Image
 
 from limner import storage
 
-_COLOURS = 96
+FEW, MANY = 96, 255
+"""Colours of drawings, and of pictures."""
+
 _LAST = 2500  # milliseconds that the last picture stands
 
 
-def gif(frames: Sequence[Image.Image], milliseconds: int = 90) -> bytes:
+def gif(frames: Sequence[Image.Image], milliseconds: int = 90, colours: int = FEW) -> bytes:
     """An endless GIF; its colours are chosen once for all pictures, so that nothing flickers."""
     few = [*frames[:: max(1, len(frames) // 6)], frames[-1]]
     sample = np.concatenate([np.asarray(frame) for frame in few])
-    palette = _with_white(Image.fromarray(sample).quantize(_COLOURS, dither=Image.Dither.NONE))
+    palette = _with_white(Image.fromarray(sample).quantize(colours, dither=Image.Dither.NONE), colours)
     shown = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     times = [milliseconds] * (len(frames) - 1) + [_LAST]
     file = io.BytesIO()
@@ -30,10 +32,10 @@ def gif(frames: Sequence[Image.Image], milliseconds: int = 90) -> bytes:
     return file.getvalue()
 
 
-def _with_white(palette: Image.Image) -> Image.Image:
+def _with_white(palette: Image.Image, count: int) -> Image.Image:
     """The nearest colour to white as white itself: grounds are not to be tinted."""
     colours = np.array(palette.getpalette()).reshape(-1, 3)
-    colours[colours[:_COLOURS].sum(1).argmax()] = 255
+    colours[colours[:count].sum(1).argmax()] = 255
     palette.putpalette(colours.flatten().tolist())
     return palette
 
