@@ -159,6 +159,10 @@ def test_a_run_is_asked(run, monkeypatch):
     assert json.loads(kept.read_text())["asked"]["groups"][0]["n"] == 120
     assert "the asked label is found in" in (run.path / "README.md").read_text()
     assert type(result).of(result.to_dict()).asked == result.asked
+    assert run.evaluate().asked is None
+    assert json.loads(kept.read_text())["asked"]["groups"][0]["n"] == 120, "what was found out is forgotten"
+    with pytest.raises(limner.UserError, match="leave the label away"):
+        run.evaluate(asked=True, label="3")
     with pytest.raises(limner.UserError, match="only a run can be asked"):
         limner.evaluate(run.sample(20), "digits", asked=True)
 

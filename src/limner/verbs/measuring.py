@@ -159,6 +159,8 @@ def _of_run(
         raise UserError(f"only {needed} pictures to measure, at least {FEWEST} are needed: a larger -n, or more data")
     if per_class and painting["label"] is not None:
         raise UserError("per class paints all classes in turn, so leave the label away")
+    if asked and painting["label"] is not None:
+        raise UserError("what is asked for are the labels of real pictures, so leave the label away")
     sampler = run.sampler(needed, how["seed"], **painting)
     processes = sampler.crew.processes
     of_classes = {key: value for key, value in painting.items() if key != "label"}
@@ -180,7 +182,11 @@ def _of_run(
     name = f"{sampler.digest}-{result.protocol}"
     training = {"global_batch": run.config.train.batch, "processes": run.status.get("processes", 1)}
     record = {**result.to_dict(), "training": training, "samples": sampler.about, "pictures": str(kept.name)}
-    storage.write_file(folder / f"{name}.json", json.dumps(record, indent=1) + "\n")
+    path = folder / f"{name}.json"
+    if path.is_file():  # what was found out earlier about the same pictures, and not asked for now, stays
+        known = json.loads(path.read_text())
+        record |= {key: known.get(key) for key in ("by_class", "asked") if record[key] is None}
+    storage.write_file(path, json.dumps(record, indent=1) + "\n")
     if result.nearest is not None:
         result.save_sheet(folder / f"{name}-nearest.png")
     _renew_card(run)
