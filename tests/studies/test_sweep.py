@@ -37,8 +37,31 @@ def test_the_cheapest_of_what_is_as_good_is_named():
     assert "steps=10" in cheap and "20 network passes" in cheap
 
 
-def test_a_line_of_the_chart_runs_along_the_steps():
-    assert point(1.0, 2, steps=2, solver="heun").line == point(1.0, 4, steps=4, solver="heun").line == "run solver=heun"
+def test_a_line_of_the_chart_runs_along_one_option():
+    some, more = point(1.0, 2, steps=2, solver="heun"), point(1.0, 4, steps=4, solver="heun")
+    assert some.line("steps") == more.line("steps") == "run solver=heun"
+
+
+def chosen(truncation, recall, precision):
+    one = point(5.0, 1, truncation=truncation)
+    also = {"recall": {"value": recall}, "precision": {"value": precision}}
+    return study.Point("run", one.options, 1, {**one.measures, **also})
+
+
+def test_what_costs_nothing_is_shown_as_a_path_between_fidelity_and_diversity():
+    points = [chosen(1.0, 0.8, 0.7), chosen(0.25, 0.2, 0.95), chosen(0.5, 0.6, 0.9)]
+    page = study.page(points, 100, ["limn", "sweep"])
+    assert "Quality against truncation" in page and "Quality against cost" not in page
+    drawn = page[page.index("Fidelity against diversity") :]
+    line = drawn[drawn.index('points="') + 8 :].split('"')[0].split()
+    across = [float(pair.split(",")[0]) for pair in line]
+    assert across == sorted(across) and len(across) == 3, "along the option, not along the rank"
+    assert all(f">{name}</text>" in drawn for name in ("0.25", "0.5", "1"))
+
+
+def test_steps_alone_have_no_such_path():
+    page = study.page([point(3.0, 8, steps=8), point(4.0, 4, steps=4)], 100, ["limn", "sweep"])
+    assert "Quality against cost" in page and "Fidelity against diversity" not in page
 
 
 @pytest.fixture(scope="module")

@@ -106,6 +106,22 @@ def scatter(series: Sequence[Series], x_title: str, y_title: str, floor: float |
     return _chart(x, y, x_title, y_title, [*_floor(y, floor), *body])
 
 
+def trails(series: Sequence[Series], names: Sequence[Sequence[str]], x_title: str, y_title: str) -> str:
+    """A line for each series through its points in their order, each point with its name."""
+    points = [point for one in series for point in one.points]
+    x = Scale.of([a for a, _ in points], _LEFT + 6, WIDTH - _LEFT - _RIGHT - 12, False)
+    y = _upwards([b for _, b in points])
+    labels = _Labels([(x(a), y(b)) for a, b in points])
+    body = []
+    for one, called in zip(series, names, strict=True):
+        path = " ".join(f"{x(a):.1f},{y(b):.1f}" for a, b in one.points)
+        body.append(f'<polyline class="line {colour(one.colour)}" points="{path}"/>')
+        for (a, b), name in zip(one.points, called, strict=True):
+            body.append(_dot(x(a), y(b), one.colour, 3, f"{one.name} {name}: {short(b)} at {short(a)}"))
+            body.append(labels.place(name, x(a), y(b)))
+    return _chart(x, y, x_title, y_title, body)
+
+
 def interval(scale: Scale, low: float, high: float, values: Sequence[float], floor: float, number: int | None) -> str:
     """A row of the table's chart: the interval, each seed, the floor."""
     width, middle = scale.length + 2 * scale.start, 11

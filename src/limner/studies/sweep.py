@@ -18,7 +18,7 @@ _SUBTITLE = (
     "is better. Network passes are what a picture costs."
 )
 STEPS = "steps"
-"""The option that a line of the chart runs along."""
+"""The option that a line of the chart of costs runs along, where it varies."""
 
 
 @dataclass(frozen=True)
@@ -38,15 +38,14 @@ class Point:
     measures: Mapping[str, Any] = field(default_factory=dict)
     why: str | None = None
 
-    @property
-    def line(self) -> str:
-        """What all steps of one line of the chart have in common."""
-        return " ".join([self.run, *(f"{key}={value}" for key, value in self.options.items() if key != STEPS)])
+    def line(self, along: str) -> str:
+        """What all points of one line of a chart have in common that runs along an option."""
+        return " ".join([self.run, *(f"{key}={value}" for key, value in self.options.items() if key != along)])
 
     @property
     def name(self) -> str:
         """The run and all options."""
-        return " ".join([self.run, *(f"{key}={value}" for key, value in self.options.items())])
+        return self.line("")
 
     @property
     def fd(self) -> float:
@@ -109,7 +108,7 @@ def page(points: Sequence[Point], n: int, command: Sequence[str]) -> str:
     """The report as one HTML file that needs no other."""
     found = ranked(points)
     parts = [heading("How should it be sampled?", _SUBTITLE.format(n=n), in_words(points))]
-    parts += [section("Quality against cost", _chart(found)), section("All ways", _table(found))]
+    parts += [*_charts(found), section("All ways", _table(found))]
     if failed := [point for point in points if point.why]:
         rows = "".join(f"<li>{escape(p.name)}: {escape(p.why or '')}</li>" for p in failed)
         parts.append(section("Could not be done", f"<ul>{rows}</ul>"))
@@ -117,17 +116,55 @@ def page(points: Sequence[Point], n: int, command: Sequence[str]) -> str:
     return document("How should it be sampled?", parts)
 
 
-def _chart(points: Sequence[Point]) -> str:
+def _charts(points: Sequence[Point]) -> list[str]:
+    """Quality against cost; and what else was varied in numbers, as a path between fidelity and diversity."""
+    varied = [key for key in points[0].options if key != STEPS and _varies(points, key)]
+    if _varies(points, STEPS) or not varied:
+        found = [section("Quality against cost", _quality(points, STEPS))]
+    else:
+        found = [section(f"Quality against {varied[0]}", _quality(points, varied[0]))]
+    if varied and all({"precision", "recall"} <= set(point.measures) for point in points):
+        found.append(section("Fidelity against diversity", _path(points, varied[0])))
+    return found
+
+
+def _varies(points: Sequence[Point], key: str) -> bool:
+    values = {point.options.get(key) for point in points}
+    return len(values) > 1 and all(isinstance(value, int | float) for value in values)
+
+
+def _along(points: Sequence[Point], key: str) -> dict[str, list[Point]]:
     lines: dict[str, list[Point]] = {}
-    for point in points:
-        lines.setdefault(point.line, []).append(point)
+    for point in sorted(points, key=lambda point: (point.options.get(key, 0), point.evaluations)):
+        lines.setdefault(point.line(key), []).append(point)
+    return lines
+
+
+def _quality(points: Sequence[Point], key: str) -> str:
+    def at(point: Point) -> float:
+        return float(point.evaluations if key == STEPS else point.options[key])
+
     series = [
-        Series(name, sorted((point.evaluations, point.fd) for point in of_line), number)
-        for number, (name, of_line) in enumerate(lines.items())
+        Series(name, [(at(point), point.fd) for point in of_line], number)
+        for number, (name, of_line) in enumerate(_along(points, key).items())
     ]
     floor = min(float(point.measures["fd"]["floor"]) for point in points)
     keys = legend((one.name, plots.colour(one.colour)) for one in series)
-    return plots.lines(series, "network passes a picture", "Fréchet distance", floor) + keys
+    return plots.lines(series, "network passes a picture" if key == STEPS else key, "Fréchet distance", floor) + keys
+
+
+def _path(points: Sequence[Point], key: str) -> str:
+    lines = _along(points, key)
+    series = [
+        Series(name, [(float(p.measures["recall"]["value"]), float(p.measures["precision"]["value"])) for p in of], k)
+        for k, (name, of) in enumerate(lines.items())
+    ]
+    names = [[plots.short(float(point.options[key])) for point in of_line] for of_line in lines.values()]
+    said = (
+        f"Beside each point: {escape(key)}. Up: more of the pictures look real. Right: more of what is real is painted."
+    )
+    keys = legend((one.name, plots.colour(one.colour)) for one in series)
+    return plots.trails(series, names, "recall", "precision") + keys + f"<p class='small'>{said}</p>"
 
 
 def _table(points: Sequence[Point]) -> str:
