@@ -40,17 +40,19 @@ class Layer(nn.Module):
 
 
 class Colours(nn.Module):
-    """Features (B, before, H, W) under a style to pictures (B, C, H, W), which are not demodulated."""
+    """Features (B, before, H, W) under a style to pictures (B, C, patch H, patch W), which are not demodulated."""
 
-    def __init__(self, before: int, after: int, style: int) -> None:
+    def __init__(self, before: int, after: int, style: int, patch: int) -> None:
         super().__init__()
-        self.conv = ModulatedConv2d(before, after, 1, style, demodulate=False)
-        self.bias = nn.Parameter(torch.zeros(after))
+        self.patch = patch
+        self.conv = ModulatedConv2d(before, after * patch**2, 1, style, demodulate=False)
+        self.bias = nn.Parameter(torch.zeros(after * patch**2))
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
         """(B, before, H, W), (B, D)."""
         x = self.conv(x, style)
-        return x + self.bias.to(x.dtype)[:, None, None]
+        # Pixels again before they are interpolated: squares of them would come out as a pattern.
+        return F.pixel_shuffle(x + self.bias.to(x.dtype)[:, None, None], self.patch)
 
 
 class Painter(StylePainter):
@@ -70,7 +72,7 @@ class Painter(StylePainter):
         self.layers = nn.ModuleList([Layer(widths[0], widths[0], style)])
         for before, after in zip(widths, widths[1:], strict=False):
             self.layers += [Layer(before, after, style, rises=True), Layer(after, after, style)]
-        self.colours = nn.ModuleList(Colours(width, spec.channels * self.patch**2, style) for width in widths)
+        self.colours = nn.ModuleList(Colours(width, spec.channels, style, self.patch) for width in widths)
 
     def picture(self, styles: Tensor) -> Tensor:
         """See `StylePainter`."""
@@ -81,7 +83,7 @@ class Painter(StylePainter):
             x = self.layers[2 * level + 1](x, style[2 * level + 1])
             x = self.layers[2 * level + 2](x, style[2 * level + 2])
             colours = upsampled(colours, "bilinear") + to_colours(x, style[2 * level + 3])
-        return cropped(torch.tanh(F.pixel_shuffle(colours, self.patch)), *self.size)
+        return cropped(torch.tanh(colours), *self.size)
 
 
 class Critic(StyleCritic):
