@@ -130,6 +130,18 @@ def test_the_training_grid_is_repeated_by_sampling(run):
     assert (np.asarray(grid) == np.asarray(Image.open(newest))).all()
 
 
+@pytest.mark.parametrize(("model", "chosen"), [("flow", "bfloat16"), ("dcgan", "float32")])
+def test_what_takes_many_passes_is_sampled_as_it_was_trained(model, chosen, tmp_path, monkeypatch):
+    """Rounding shows in the one pass of an adversarial model, and not in many that each add a little."""
+    rough = {**SHORT, "model": model, "steps": 3, "precision": "bfloat16"}
+    made = limner.train("digits", out=tmp_path / "run", **rough)
+    assert made.sampler().request.precision == chosen
+    assert made.sampler(precision="float32").request.precision == "float32"
+    assert made.sample(1).about["precision"] == chosen
+    monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda: "DEFAULT")
+    assert made.sampler().request.precision == "float32", "another machine may be slow at it"
+
+
 def test_evaluation_is_kept_with_the_run(run):
     told: list[str] = []
     first = run.evaluate(progress=lambda what, share: told.append(what))

@@ -131,7 +131,13 @@ def sampling_options(held: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--weaker", metavar="RUN", help="A worse run, or RUN@STEP, for --set autoguidance=2."),
         _TRUNCATION,
         _OTHERS,
-        click.option("--precision", type=click.Choice(["float32", "bfloat16", "float64"]), default="float32"),
+        click.option(
+            "--precision",
+            type=click.Choice(["auto", "float32", "bfloat16", "float64"]),
+            default="auto",
+            show_default=True,
+            help="auto: as the run was trained, where that shows in no picture.",
+        ),
         _DEVICE,
     ]
     for option in reversed(options):

@@ -45,7 +45,7 @@ def evaluate(
     per_class: bool = False,
     asked: bool = False,
     device: str = "auto",
-    precision: str = "float32",
+    precision: str = "auto",
     progress: Progress | None = None,
     **options: Any,
 ) -> Result:
