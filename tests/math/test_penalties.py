@@ -107,11 +107,12 @@ def test_path_lengths_can_be_differentiated():
 def test_orthogonal_weights_cost_nothing_whatever_their_size():
     rows = torch.linalg.qr(made(6, 4)).Q.T  # four rows at right angles
     assert orthogonal([3 * rows, rows.view(4, 1, 2, 3)]) < 1e-20
-    w = made(5, 2, 3, 3).requires_grad_()
-    products = w.flatten(1) @ w.flatten(1).T
-    wanted = sum(products[i, j] ** 2 for i in range(5) for j in range(5) if i != j)
-    torch.testing.assert_close(orthogonal([w]), wanted)
-    assert torch.autograd.gradcheck(lambda w: orthogonal([w]), (w,))
+    for shape in ((5, 2, 3, 3), (5, 2)):  # few long rows, and more than can be at right angles
+        w = made(*shape).requires_grad_()
+        products = w.flatten(1) @ w.flatten(1).T
+        wanted = sum(products[i, j] ** 2 for i in range(5) for j in range(5) if i != j)
+        torch.testing.assert_close(orthogonal([w]), wanted)
+        assert torch.autograd.gradcheck(lambda w: orthogonal([w]), (w,))
 
 
 def test_points_between():

@@ -57,8 +57,12 @@ def orthogonal(weights: Iterable[Tensor]) -> Tensor:
         rows = weight.flatten(1)
         # In bfloat16 the small products that are left would be rounding alone.
         with torch.autocast(weight.device.type, enabled=False):
-            products = (rows @ rows.T).square()
-            total = total.to(weight) + products.sum() - products.diagonal().sum()
+            if len(rows) <= rows.shape[1]:
+                products = (rows @ rows.T).square()
+                apart = products.sum() - products.diagonal().sum()
+            else:  # |W W'| = |W' W|, and of many short rows the second has far fewer products
+                apart = (rows.T @ rows).square().sum() - rows.square().sum(1).square().sum()
+            total = total.to(weight) + apart
     return total
 
 
