@@ -94,7 +94,7 @@ ROWS = {
         "refuses": (
             {"conditioning": "style"},
             {"discriminator_norm": "batch"},
-            {"patch": 2},
+            {"patch": 3},
             {"depth": 3},
             {"smoothing": 0.1},
         ),

@@ -14,12 +14,13 @@ from limner.nn.norm import NormName, norm
 Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
 
 
-def pyramid(height: int, width: int, smallest: int = 4) -> tuple[tuple[int, int], int]:
-    """((start height, start width), doublings) from which a picture of any size is reached.
+def pyramid(height: int, width: int, smallest: int = 4, patch: int = 1) -> tuple[tuple[int, int], int]:
+    """((start height, start width), doublings) from which a picture of any size is reached, in squares of `patch`.
 
     The shorter side starts at `smallest` to 2 smallest - 1 pixels. Where the size is no multiple of 2**doublings the
     start is rounded up, and what is too large is cropped (`cropped`) or padded (`padded`) equally at both edges.
     """
+    height, width = -(-height // patch), -(-width // patch)
     levels = max(0, int(math.log2(min(height, width) / smallest)))
     step = 2**levels
     return (-(-height // step), -(-width // step)), levels

@@ -6,7 +6,7 @@ from limner.api import Recipe, Situation
 from limner.config import Options, Training
 from limner.families.gan.config import Conditioning, GANConfig
 from limner.families.gan.options import Regularisers
-from limner.recipes.playing import adam, changes, width
+from limner.recipes.playing import adam, changes, squares, width
 
 STEPS = 2000
 """Below this many steps, narrower networks learn more."""
@@ -20,11 +20,12 @@ def build(situation: Situation) -> tuple[Options, Training]:
         architecture="biggan",
         conditioning=conditioning,
         latent=80,
-        width=width(situation, batch, 4.5, STEPS, (64, 48, 32, 24)),
+        width=width(situation, batch, 3.0, STEPS, (64, 48, 32, 24)),
+        patch=squares(situation),
         loss="hinge",
-        regularisers=Regularisers(spectral=True, generator_spectral=True, orthogonal=1e-4),
+        regularisers=Regularisers(spectral=True, orthogonal=1e-4),
         augmentation=changes(situation),
-        generator_optimiser=adam(2e-4, 0.999),
+        generator_optimiser=adam(1e-3, 0.999),
         discriminator_optimiser=adam(8e-4, 0.999),
     )
     return model, Training(batch=batch)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from limner.api import Situation
 from limner.config import Optimiser
 from limner.nn.augment import Change
@@ -11,9 +13,18 @@ SMALL = 1000
 """Pictures that a discriminator learns by heart within minutes."""
 
 
+PATCHED = 24
+"""Side of the smallest pictures in which details of one pixel need no layer of their own."""
+
+
 def changes(situation: Situation) -> tuple[Change, ...]:
     """What a discriminator is shown changed where pictures are few."""
     return ("colour", "translation", "cutout") if situation.pictures < SMALL else ()
+
+
+def squares(situation: Situation) -> Literal[1, 2]:
+    """The side of squares of pixels that are channels: from `PATCHED` on nothing is computed at the full size."""
+    return 2 if min(situation.spec.height, situation.spec.width) >= PATCHED else 1
 
 
 def width(situation: Situation, batch: int, microseconds: float, steps: int, widths: tuple[int, ...]) -> int:

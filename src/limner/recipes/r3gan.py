@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Literal
 
 from limner.api import Recipe, Situation
@@ -24,7 +23,7 @@ def build(situation: Situation) -> tuple[Options, Training]:
     spec = situation.spec
     side = max(spec.height, spec.width)
     patch: Literal[1, 2, 4] = 1 if side < 16 else 2 if side <= 80 else 4
-    (height, width), levels = pyramid(math.ceil(spec.height / patch), math.ceil(spec.width / patch))
+    (height, width), levels = pyramid(spec.height, spec.width, patch=patch)
     places = height * width * 4**levels
     batch = 32
 

@@ -6,25 +6,26 @@ from limner.api import Recipe, Situation
 from limner.config import Options, Training
 from limner.families.gan.config import Conditioning, GANConfig
 from limner.families.gan.options import Regularisers
-from limner.recipes.playing import adam, changes, width
+from limner.recipes.playing import adam, changes, squares, width
 
 STEPS = 2000
 """Below this many steps, narrower networks learn more."""
 
 
 def build(situation: Situation) -> tuple[Options, Training]:
-    """The paper's settings, rates twice its own and falling; labels in G's norms and D's projection."""
+    """The paper's game for minutes: G is free to take large steps; labels in G's norms and D's projection."""
     batch = 32
     conditioning: Conditioning = "normalisation" if situation.spec.attributes else "none"
     model = GANConfig(
         architecture="sagan",
         conditioning=conditioning,
         latent=128,
-        width=width(situation, batch, 4.5, STEPS, (64, 48, 32, 24)),
+        width=width(situation, batch, 3.0, STEPS, (64, 48, 32, 24)),
+        patch=squares(situation),
         loss="hinge",
-        regularisers=Regularisers(spectral=True, generator_spectral=True),
+        regularisers=Regularisers(spectral=True),
         augmentation=changes(situation),
-        generator_optimiser=adam(2e-4, 0.9),
+        generator_optimiser=adam(1e-3, 0.9),
         discriminator_optimiser=adam(8e-4, 0.9),
     )
     return model, Training(batch=batch)

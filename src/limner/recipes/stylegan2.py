@@ -6,16 +6,13 @@ from limner.api import Recipe, Situation
 from limner.config import Options, Training
 from limner.families.gan.config import Conditioning, GANConfig
 from limner.families.gan.options import Regularisers
-from limner.recipes.playing import adam, changes, width
+from limner.recipes.playing import adam, changes, squares, width
 
 STEPS = 2000
 """Below this many steps, narrower networks learn more."""
 
 RATE = 1e-2
 """2e-3 in the paper, for a thousand times the steps: weights of equalised layers are of size 1, and a step is small."""
-
-PATCHED = 24
-"""From this side on squares of pixels are channels."""
 
 
 def build(situation: Situation) -> tuple[Options, Training]:
@@ -27,7 +24,7 @@ def build(situation: Situation) -> tuple[Options, Training]:
         conditioning=conditioning,
         latent=128,
         width=width(situation, batch, 2.6, STEPS, (64, 48, 32, 24, 16)),
-        patch=2 if min(spec.height, spec.width) >= PATCHED else 1,
+        patch=squares(situation),
         loss="non-saturating",
         r1=1e-4 * spec.height * spec.width,
         penalty_every=16,

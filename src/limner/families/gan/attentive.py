@@ -5,6 +5,7 @@ Zhang, Goodfellow, Metaxas & Odena 2019, "Self-attention generative adversarial 
 
 from __future__ import annotations
 
+import torch.nn.functional as F
 from torch import Tensor
 
 from limner.api import Spec
@@ -20,10 +21,11 @@ class AttentiveCritic(Critic):
 
     def __init__(self, config: GANConfig, spec: Spec) -> None:
         super().__init__()
-        start, levels = pyramid(spec.height, spec.width)
-        self.whole = start[0] * 2**levels, start[1] * 2**levels
+        self.patch = config.patch or 1
+        start, levels = pyramid(spec.height, spec.width, patch=self.patch)
+        self.whole = start[0] * 2**levels * self.patch, start[1] * 2**levels * self.patch
         widths = channels(config.width, config.widest, levels - 1)
-        self.first = Fall(spec.channels, widths[0], "none", first=True)
+        self.first = Fall(spec.channels * self.patch**2, widths[0], "none", first=True)
         self.planes = conditioning.planes_table(config, spec)
         given = widths[0] + (config.embedding if self.planes else 0)
         self.layers = descent(widths, given, levels - 1 - attending(start, levels))
@@ -33,6 +35,6 @@ class AttentiveCritic(Critic):
 
     def features(self, x: Tensor, labels: Tensor | None) -> Tensor:
         """x (B, C, H, W)."""
-        x = self.first(padded(x, *self.whole))
+        x = self.first(F.pixel_unshuffle(padded(x, *self.whole), self.patch))
         found: Tensor = self.layers(conditioning.with_planes(x, labels, self.planes)).sum((2, 3))
         return found

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from limner.api import Spec
@@ -30,7 +31,8 @@ class Painter(config.Painter):
         super().__init__()
         way, kind = config.upsample or "nearest", config.generator_norm or "batch"
         self.size, self.wanted = (spec.height, spec.width), (config.latent,)
-        self.start, levels = pyramid(*self.size)
+        self.patch = config.patch or 1
+        self.start, levels = pyramid(*self.size, patch=self.patch)
         widths = channels(config.width, config.widest, levels)[::-1]
         self.parts = split(config.latent, levels + 1)
         self.labels = conditioning.painter_table(config, spec)
@@ -42,7 +44,8 @@ class Painter(config.Painter):
         self.rises = nn.ModuleList(Rise(before, after, way, kind, shared + part) for before, after, part in pairs)
         self.attend = attending(self.start, levels)
         self.attention = GatedAttention(widths[self.attend])
-        self.paint = nn.Sequential(norm(kind, widths[-1]), nn.ReLU(), nn.Conv2d(widths[-1], spec.channels, 3, 1, 1))
+        colours = spec.channels * self.patch**2
+        self.paint = nn.Sequential(norm(kind, widths[-1]), nn.ReLU(), nn.Conv2d(widths[-1], colours, 3, 1, 1))
         orthogonal(self)
 
     def forward(self, z: Tensor, labels: Tensor | None) -> Tensor:
@@ -54,7 +57,7 @@ class Painter(config.Painter):
             if level == self.attend:
                 x = self.attention(x)
             x = rise(x, part if shared is None else torch.cat([shared, part], 1))
-        return cropped(torch.tanh(self.paint(x)), *self.size)
+        return cropped(torch.tanh(F.pixel_shuffle(self.paint(x), self.patch)), *self.size)
 
 
 class Critic(AttentiveCritic):
@@ -83,7 +86,7 @@ def orthogonal(network: nn.Module) -> None:
 NETWORKS = Architecture(
     Painter,
     Critic,
-    heeds=("widest", "upsample"),
+    heeds=("widest", "upsample", "patch"),
     norms=("batch", "layer", "group", "instance", "rms", "pixel", "none"),
     smallest=8,
     conditionings=(*PLAIN, "normalisation"),

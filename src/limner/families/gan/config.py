@@ -57,8 +57,8 @@ class GANConfig(Options):
         downsample: of the discriminators "transposed" and "dense" (strided).
         dropout: share of the discriminator's values dropped, behind every layer of "transposed" (0), "dense" (0.3) and
             "mlp" (0), before the last one of others (0).
-        patch: side of the squares of pixels that are channels of the finest resolution ("r3gan", "stylegan",
-            "stylegan2": 1).
+        patch: side of the squares of pixels that are channels of the finest resolution ("r3gan", "sagan", "biggan",
+            "stylegan", "stylegan2": 1).
         coarsest: the shorter side of the first pictures of "progan" is this (8) to twice this.
         group_width: channels of each group of the 3x3 convolutions ("r3gan": 16; 0 for two whole convolutions a block).
         generator_norm, discriminator_norm: normalisation. Generators have batch. Discriminators: "transposed" batch,

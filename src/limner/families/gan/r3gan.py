@@ -99,7 +99,7 @@ class Frame:
 
     def __init__(self, config: GANConfig, spec: Spec) -> None:
         self.patch = config.patch or 1
-        self.start, levels = pyramid(-(-spec.height // self.patch), -(-spec.width // self.patch))
+        self.start, levels = pyramid(spec.height, spec.width, patch=self.patch)
         scale = self.patch * 2**levels
         self.whole = self.start[0] * scale, self.start[1] * scale
         self.widths = channels(config.width, config.widest, levels)  # from the finest to the coarsest

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from limner.api import Spec
@@ -29,7 +30,8 @@ class Painter(config.Painter):
         super().__init__()
         way, kind = config.upsample or "nearest", config.generator_norm or "batch"
         self.size, self.wanted = (spec.height, spec.width), (config.latent,)
-        self.start, levels = pyramid(*self.size)
+        self.patch = config.patch or 1
+        self.start, levels = pyramid(*self.size, patch=self.patch)
         widths = channels(config.width, config.widest, levels)[::-1]
         self.labels = conditioning.painter_table(config, spec)
         self.told = conditioning.norm_table(config, spec)
@@ -43,20 +45,21 @@ class Painter(config.Painter):
             layers.append(Rise(before, after, way, kind, told))
         self.layers = nn.Sequential(*layers)
         self.paint = nn.Sequential(
-            told_norm(kind, widths[-1], told), nn.ReLU(), nn.Conv2d(widths[-1], spec.channels, 3, 1, 1)
+            told_norm(kind, widths[-1], told), nn.ReLU(), nn.Conv2d(widths[-1], spec.channels * self.patch**2, 3, 1, 1)
         )
 
     def forward(self, z: Tensor, labels: Tensor | None) -> Tensor:
         """z (B, latent)."""
         x = self.project(conditioning.joined(z, labels, self.labels)).unflatten(1, (-1, *self.start))
         told = None if self.told is None else self.told(labels, len(z))
-        return cropped(torch.tanh(through(self.paint, through(self.layers, x, told), told)), *self.size)
+        x = through(self.paint, through(self.layers, x, told), told)
+        return cropped(torch.tanh(F.pixel_shuffle(x, self.patch)), *self.size)
 
 
 NETWORKS = Architecture(
     Painter,
     AttentiveCritic,
-    heeds=("widest", "upsample"),
+    heeds=("widest", "upsample", "patch"),
     norms=("batch", "layer", "group", "instance", "rms", "pixel", "none"),
     smallest=8,
     conditionings=(*PLAIN, "normalisation"),

@@ -65,7 +65,7 @@ class Painter(StylePainter):
     def __init__(self, config: GANConfig, spec: Spec) -> None:
         super().__init__()
         self.patch = config.patch or 1
-        start, levels = pyramid(-(-spec.height // self.patch), -(-spec.width // self.patch))
+        start, levels = pyramid(spec.height, spec.width, patch=self.patch)
         self.begin(config, spec, 2 * levels + 2)
         widths, style = channels(config.width, config.widest, levels)[::-1], config.latent
         self.constant = nn.Parameter(nn.init.normal_(torch.empty(1, widths[0], *start)))

@@ -85,7 +85,7 @@ class StyleCritic(Critic):
     def __init__(self, config: GANConfig, spec: Spec) -> None:
         super().__init__()
         self.patch = config.patch or 1
-        start, levels = pyramid(-(-spec.height // self.patch), -(-spec.width // self.patch))
+        start, levels = pyramid(spec.height, spec.width, patch=self.patch)
         self.whole = start[0] * 2**levels * self.patch, start[1] * 2**levels * self.patch
         widths = channels(config.width, config.widest, levels)
         self.look = nn.Sequential(EqualisedConv2d(spec.channels * self.patch**2, widths[0], 1), Leaky())
