@@ -42,7 +42,7 @@ def build(situation: Situation) -> tuple[Options, Training]:
         loss="relativistic",
         r1=1.0,
         r2=1.0,
-        penalty_every=16,
+        penalty_every=4,
         augmentation=changes(situation),
         generator_optimiser=ADAM,
         discriminator_optimiser=ADAM,
