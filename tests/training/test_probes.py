@@ -128,3 +128,19 @@ def test_judging_takes_no_more_than_its_share(monkeypatch):
     with pytest.raises(TooLong):
         disparity(trials([], 1.0, 1.1, 0.0, kind=Slow), "channels_last", 60.0, said.append)
     assert len(steps) == 103, "the third run, which is only needed where losses part, has no room"
+
+
+def test_a_slow_first_step_is_not_taken_for_the_rule(monkeypatch):
+    """Kernels are chosen in it: 50 steps take 4 s and 49 tenths, not 50 times as long as the mean of the first three."""
+    clock = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+
+    class Cold(Drifting):
+        begun = False
+
+        def take(self):
+            clock[0] += 0.1 if self.begun else 4.0
+            self.begun = True
+            return self.value
+
+    assert disparity(trials([], kind=Cold), "channels_last", 20.0) is None

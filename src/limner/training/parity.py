@@ -54,7 +54,9 @@ class Patience:
             if not math.isfinite(losses[-1]):
                 return math.nan
             gone = time.monotonic() - began
-            whole = gone / len(losses) * PARITY_STEPS
+            if len(losses) == 1:
+                first = gone  # kernels are chosen and memory is taken: no step is as long again
+            whole = first + (gone - first) / max(1, len(losses) - 1) * (PARITY_STEPS - 1)
             if len(losses) == 3 and self._say is not None and runs > 1:
                 self._say(f"is bfloat16 as good as float32? About {runs * whole:.0f} s to find out ...")
             if len(losses) > 2 and began - self._began + runs * whole > self.allowed:
