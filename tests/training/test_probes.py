@@ -131,7 +131,7 @@ def test_judging_takes_no_more_than_its_share(monkeypatch):
 
 
 def test_a_slow_first_step_is_not_taken_for_the_rule(monkeypatch):
-    """Kernels are chosen in it: 50 steps take 4 s and 49 tenths, not 50 times as long as the mean of the first three."""
+    """Kernels are chosen in it: 50 steps take 4 s and 49 tenths, not 50 times the mean of the first three."""
     clock = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
 
