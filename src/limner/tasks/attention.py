@@ -9,7 +9,8 @@ import numpy as np
 
 from limner.api import Attends, Generator, needs
 from limner.data.pixels import to_uint8
-from limner.tasks.painting import as_painted, sampling_of
+from limner.tasks.painting import as_painted
+from limner.tasks.sample import options_of
 
 POINTS = ((0.5, 0.5), (0.25, 0.25), (0.25, 0.75), (0.75, 0.25), (0.75, 0.75))
 """Places that are asked, from the top and from the left, as shares of the height and the width."""
@@ -43,7 +44,7 @@ def attention(
     """
     needs(model, "attend", others)
     assert isinstance(model, Attends)
-    how = sampling_of(model, options or {}, type(model).__name__)
+    how = options_of(model, options or {})
     with as_painted(model, seed, indices, label) as (draws, condition):
         pictures, seen = model.attention(draws, condition, how)
         return to_uint8(pictures), {name: weights.float().cpu().numpy() for name, weights in seen.items()}

@@ -11,7 +11,8 @@ import torch
 from limner.api import Generator, Styles, needs
 from limner.data.pixels import to_uint8
 from limner.errors import UserError
-from limner.tasks.painting import as_painted, sampling_of
+from limner.tasks.painting import as_painted
+from limner.tasks.sample import options_of
 
 WHITE = 255
 
@@ -44,7 +45,7 @@ def mix(
     assert isinstance(model, Styles)
     if not coarse or not fine:
         raise UserError("name at least one picture for the coarse and one for the fine styles")
-    how = sampling_of(model, options or {}, type(model).__name__)
+    how = options_of(model, options or {})
     sources = [*coarse, *fine]
     with as_painted(model, seed, sources, label) as (draws, condition):
         styles = model.styles(draws, condition, how)  # (C + F, layers, D)

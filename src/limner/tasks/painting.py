@@ -1,22 +1,16 @@
-"""What tasks that look into the painting have in common: pictures by number, as `limn sample` numbers them."""
+"""For tasks that look into the painting: pictures by number, as `limn sample` numbers them."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 
 from limner.api import Condition, Generator
-from limner.config import convert
 from limner.draws import PictureDraws, layers_draw_from
 from limner.tasks.sample import labels_of
-
-
-def sampling_of(model: Generator, given: Mapping[str, Any], owner: str) -> Any:
-    """The model's own sampling options, those in `given` and its defaults. Raises `UserError` for impossible ones."""
-    return convert({key: value for key, value in given.items() if value is not None}, model.Sampling, owner)
 
 
 @contextlib.contextmanager

@@ -81,12 +81,7 @@ class Sampler:
         weaker: Generator | None = None,
     ) -> None:
         self.origin = dict(origin or {})
-        given = {key: value for key, value in request.options.items() if value is not None}
-        owner = self.origin.get("recipe", type(model).__name__)
-        for key in given:
-            if key not in model.Sampling.__struct_fields__:
-                raise unknown(f"option of {owner}", key, model.Sampling.__struct_fields__ or ("none",))
-        self.options = convert(given, model.Sampling, owner)
+        self.options = options_of(model, request.options, self.origin.get("recipe"))
         if request.label is not None:
             needs(model, "labels", others)
         self.labels = labels_of(model.spec, request.label, request.n)
@@ -245,6 +240,20 @@ class _Kept:
     def let_go(self) -> None:
         """The archive is whole: its blocks are not needed any more."""
         shutil.rmtree(self.folder)
+
+
+def options_of(model: Generator, given: Mapping[str, Any], recipe: str | None = None) -> Any:
+    """The model's own sampling options: those in `given` that are not None, and its defaults.
+
+    Raises:
+        UserError: one that it does not take, or an impossible value.
+    """
+    owner, known = recipe or type(model).__name__, model.Sampling.__struct_fields__
+    given = {key: value for key, value in given.items() if value is not None}
+    for key in given:
+        if key not in known:
+            raise unknown(f"option of {owner}", key, known or ("none",))
+    return convert(given, model.Sampling, owner)
 
 
 def _fits(weaker: Spec, spec: Spec) -> None:
