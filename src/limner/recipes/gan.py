@@ -23,4 +23,5 @@ RECIPE = Recipe(
     paper="Goodfellow et al. 2014, arXiv 1406.2661",
     summary="the first: layers over whole pictures play against each other; to learn from, and for small pictures",
     build=build,
+    scores=({"data": "MNIST", "size": 28, "budget": "2m", "fd": 43.8, "floor": 1.5, "commit": "c00a977"},),
 )

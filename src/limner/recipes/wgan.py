@@ -37,4 +37,5 @@ RECIPE = Recipe(
     paper="Arjovsky et al. 2017, arXiv 1701.07875",
     summary="a critic with clipped weights measures a distance; slow, and its loss can be read",
     build=build,
+    scores=({"data": "MNIST", "size": 28, "budget": "2m", "fd": 82.5, "floor": 1.5, "commit": "bf12237"},),
 )
