@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import platform
+from typing import Any
+
+import numpy as np
 import torch
 
 from limner.errors import UserError
@@ -17,3 +22,14 @@ def pick_device(name: str) -> str:
     if not there[name.split(":")[0]]:
         raise UserError(f"device {name!r} is not available on this machine: choose --device cpu")
     return name
+
+
+def machine() -> dict[str, Any]:
+    """What results may depend on beside the config."""
+    return {
+        "torch": str(torch.__version__),
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "cpu": torch.backends.cpu.get_cpu_capability(),
+        "cores": os.cpu_count() or 1,
+    }

@@ -13,8 +13,7 @@ import psutil
 import torch
 from torch import nn
 
-from limner.devices import pick_device
-from limner.training.resolve import machine
+from limner.devices import machine, pick_device
 
 _PICTURES, _CHANNELS, _SIDE = 32, 64, 16
 _SECONDS = 1.5

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import platform
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 import psutil
 import torch
 from torch import Tensor
@@ -21,7 +18,7 @@ from limner import storage
 from limner.api import Generator
 from limner.config import Config, Training, to_dict
 from limner.data.cache import cache_folder
-from limner.devices import pick_device
+from limner.devices import machine, pick_device
 from limner.draws import TurnDraws, seed_of
 from limner.errors import UserError
 from limner.launch import launch
@@ -84,17 +81,6 @@ def resolve(config: Config, pack: Any, build: Build, say: Say, processes: Proces
         "seconds_per_step": seconds,
     }
     return msgspec.structs.replace(config, train=train, resolved=resolved)
-
-
-def machine() -> dict[str, Any]:
-    """What results may depend on beside the config."""
-    return {
-        "torch": str(torch.__version__),
-        "numpy": np.__version__,
-        "python": platform.python_version(),
-        "cpu": torch.backends.cpu.get_cpu_capability(),
-        "cores": os.cpu_count() or 1,
-    }
 
 
 class Demand:

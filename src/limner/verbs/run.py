@@ -149,7 +149,7 @@ class Run:
         a flow of 20 steps), of a single one it is.
         """
         from limner.api import Denoises
-        from limner.training.resolve import machine
+        from limner.devices import machine
 
         if precision != "auto":
             return precision

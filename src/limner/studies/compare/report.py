@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from limner import storage
+from limner.devices import machine
 from limner.evaluation.by_class import FEWEST, real_classes
 from limner.evaluation.features import load
 from limner.evaluation.meanings import MEANINGS, leading
@@ -21,7 +22,6 @@ from limner.studies.compare.pictures import Sheets
 from limner.studies.compare.plan import Row
 from limner.studies.compare.ranking import TEST, Summary, contest, order, summarise
 from limner.studies.compare.rows import Result, outcomes, unmade
-from limner.training.resolve import machine
 
 if TYPE_CHECKING:
     from limner.data import Pack

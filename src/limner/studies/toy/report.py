@@ -18,6 +18,7 @@ from PIL import Image
 
 from limner import storage
 from limner.config import Config, to_dict
+from limner.devices import machine
 from limner.provenance import version
 from limner.studies import video
 from limner.studies.toy import film_denoising, film_game, theory, words
@@ -29,7 +30,6 @@ from limner.studies.toy.points import PointPack, Target
 from limner.studies.toy.quality import quality
 from limner.studies.toy.training import fresh, train
 from limner.studies.toy.watching import GameWatch, Samples
-from limner.training.resolve import machine
 
 FORMAT = "limner-toy-1"
 JSON, HTML, GIF, MP4 = "report.json", "report.html", "animation.gif", "animation.mp4"
