@@ -58,7 +58,7 @@ def test_what_cannot_be_mixed_is_said(styled, attentive):
             mix(model(styled), [0], [1], first=first)
     with pytest.raises(limner.UserError, match="at least one picture"):
         mix(model(styled), [], [1])
-    with pytest.raises(limner.UserError, match="cannot styles; models that can: .*stylegan2"):
+    with pytest.raises(limner.UserError, match="cannot exchange styles; models that can: .*stylegan2"):
         limner.mix(attentive, "never.png")
 
 

@@ -387,4 +387,5 @@ def needs(model: object, capability: str, models_that_can: Iterable[str] = ()) -
     """Raise `UserError` unless `model` has the named capability; says which models have it."""
     if not isinstance(model, CAPABILITIES[capability]):
         names = ", ".join(sorted(models_that_can)) or "none yet"
-        raise UserError(f"{type(model).__name__} cannot {capability}; models that can: {names}")
+        does = {"labels": "be asked by label", "styles": "exchange styles"}.get(capability, capability)
+        raise UserError(f"{type(model).__name__} cannot {does}; models that can: {names}")
