@@ -175,7 +175,7 @@ def test_labels_of_a_model_without_any():
     bare = tiny.Tiny(tiny.TinyConfig(), Spec(channels=1, height=4, width=4))
     with pytest.raises(UserError, match="trained without labels"):
         ask(bare, label="cat")
-    with pytest.raises(UserError, match="Plain cannot labels; models that can: here, there"):
+    with pytest.raises(UserError, match="Plain cannot be asked by label; models that can: here, there"):
         Sampler(Plain(SPEC), Request(label="cat"), {}, ["there", "here"])
 
 

@@ -197,5 +197,5 @@ def test_families_say_where_else_to_start():
         with pytest.raises(UserError, match=said):
             kind.check(GANConfig(architecture=name), SPEC)
     plain = GAN(GANConfig(width=8, latent=4), SPEC)
-    with pytest.raises(UserError, match="cannot styles"):
+    with pytest.raises(UserError, match="cannot exchange styles"):
         needs(plain, "styles")
