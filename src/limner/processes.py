@@ -20,6 +20,10 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+
+# Its functions keep whatever group there is when it is first imported, as a default, and with it the group's threads,
+# which then meet an interpreter that has ended. So it comes before there is one.
+import torch.distributed.nn.functional
 from torch import Tensor
 from torch.distributed.rendezvous import rendezvous
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import math
+import os
 import signal
 import sys
 from pathlib import Path
@@ -142,6 +144,13 @@ def work(place: Path, processes: Processes) -> None:
     poisoned(place, processes)
 
 
+def threads_left(place: Path) -> None:
+    """The names of this process's threads, native ones among them, into a file."""
+    names = [task.joinpath("comm").read_text().strip() for task in Path("/proc/self/task").glob("*")]
+    (place / f"threads {os.getpid()}.txt").write_text("\n".join(names))
+
+
 if __name__ == "__main__":
     Path(sys.argv[1]).mkdir(parents=True, exist_ok=True)
+    atexit.register(threads_left, Path(sys.argv[1]))  # before `join`, so it is called after the processes have parted
     work(Path(sys.argv[1]), Processes.join())

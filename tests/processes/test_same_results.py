@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import job
 import numpy as np
 import pytest
@@ -60,6 +62,14 @@ def test_the_first_process_alone_writes(places):
 def test_nothing_is_left_over(places):
     hidden = {path.name for place in places for path in place.rglob(".*")}
     assert hidden == {".limner.json"}
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="this system does not list a process's threads")
+def test_no_thread_of_the_group_outlives_it(places):
+    """A native thread that asks for an interpreter which has ended takes the whole process down."""
+    found = [path.read_text().splitlines() for path in places[1].glob("threads *.txt")]
+    assert len(found) == 2
+    assert not [name for names in found for name in names if "gloo" in name]
 
 
 def test_all_stop_where_one_is_asked_to(places):
