@@ -180,7 +180,13 @@ ROWS = {
     },
     "lsgan": {
         "small": {"width": 16, "widest": 32, "generator_optimiser.rate": 5e-3},
-        "learns": {"width": 32, "steps": 800, "augmentation": [], **QUICKER},
+        "learns": {
+            "width": 32,
+            "steps": 1200,
+            "augmentation": [],
+            "generator_optimiser.rate": 1e-3,
+            "discriminator_optimiser.rate": 5e-4,
+        },
         "refuses": ({"loss": "least-square"}, {"flips": 0.5}, {"modes_realism": 0.4}),
     },
     "cgan": {
