@@ -67,7 +67,11 @@ def _ablations(finished: Sequence[tuple[Row, dict[str, Any]]]) -> list[str]:
     groups: dict[str, list[tuple[Row, dict[str, Any]]]] = {}
     for row, found in finished:
         groups.setdefault(str(row.ablation), []).append((row, found))
-    parts = ["## What pays", "The same minutes, one thing changed; first rows of one change tell how far seeds differ."]
+    said = (
+        "The same minutes, one thing changed; first rows of one change tell how far seeds differ.\n"
+        "A command is that of the commit beside it: what it leaves out was the recipe's at that commit."
+    )
+    parts = ["## What pays", said]
     for name, members in groups.items():
         cells = [_changed(row, found) for row, found in members]
         head = "change | row | seed | FD | floor | held-out loss | precision | recall | trained/s | parameters | commit"
