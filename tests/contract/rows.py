@@ -15,7 +15,13 @@ ROWS = {
     "flow": {
         "small": UNET,
         "learns": {"steps": 300},
-        "refuses": ({"prediction": "velocty"}, {"time_std": -1.0}),
+        "refuses": (
+            {"prediction": "velocty"},
+            {"time_std": -1.0},
+            {"augmentation": ["cutout"]},
+            {"augmentation": ["turn", "turn"]},
+            {"augmentation_probability": 0.5},
+        ),
     },
     "edm": {
         "small": UNET,

@@ -4,8 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from limner.api import Batch, Progress, Spec
-from limner.draws import TurnDraws
+from limner.api import Batch, Condition, Progress, Spec
+from limner.draws import PictureDraws, TurnDraws
 from limner.errors import UserError
 from limner.families.diffusion.flow_matching import FlowConfig, FlowMatching
 from limner.nn.uncertainty import Uncertainty
@@ -58,6 +58,27 @@ def test_smaller_pictures_come_first_with_as_much_less_noise():
 def test_sizes_that_have_no_half_are_refused():
     with pytest.raises(UserError, match="half their size"):
         FlowMatching.check(FlowConfig(network=SMALL, small=0.3), Spec(channels=1, height=9, width=12))
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_what_the_network_is_told_of_does_not_leak_into_samples(told):
+    """All pictures are bright on the left, and half of them are shown mirrored.
+
+    Told which, the network comes to paint the one picture; kept in the dark, it has to paint both.
+    """
+    flow = model(Spec(channels=1, height=8, width=8), augmentation=("mirror",), augmentation_probability=1.0)
+    if not told:
+        flow.telling = lambda labels, done: torch.zeros_like(done)
+    optimiser = torch.optim.Adam(flow.parameters(), 1e-2)
+    picture = torch.where(torch.arange(8) < 4, 0.8, -0.8).expand(64, 1, 8, 8)
+    for step in range(300):
+        optimiser.zero_grad()
+        flow.loss(Batch(TurnDraws((step,), 64), picture), Progress(), {})["velocity"].backward()
+        optimiser.step()
+    *_, painted = flow.eval().paint(PictureDraws(0, range(64)), Condition(), flow.Sampling(steps=8))
+    left = painted[..., :4].mean((1, 2, 3)) > painted[..., 4:].mean((1, 2, 3))
+    share = left.float().mean().item()
+    assert share > 0.97 if told else 0.25 < share < 0.75
 
 
 def test_uncertainty_becomes_the_logarithm_of_the_error():

@@ -47,6 +47,7 @@ VARIANTS: dict[str, tuple[str, dict[str, object]]] = {
             "path_every": 2,
         },
     ),
+    "told": ("flow", {"augmentation": ["mirror", "turn", "shift"], "augmentation_probability": 0.5}),
     "spectral": ("dcgan", {"spectral": True, "generator_spectral": True, "loss": "hinge", "flips": 0.2}),
 }
 """A recipe and options that look across the batch, or keep something from step to step."""

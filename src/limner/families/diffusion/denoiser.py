@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Annotated, ClassVar
 
 import msgspec
@@ -34,8 +35,10 @@ from limner.config import Fraction, Optimiser, Options, Positive, Size
 from limner.draws import Draws
 from limner.errors import UserError
 from limner.losses.dequantisation import bits, dequantised
+from limner.nn import told as changes
 from limner.nn.backbone import Backbone, backbone
 from limner.nn.embed import LabelMemory, labels_to_paint, labels_to_train
+from limner.nn.told import ToldName
 from limner.nn.unet import UNetConfig
 from limner.noising.assignment import nearest_noise
 from limner.samplers.following import Says
@@ -55,6 +58,9 @@ class DenoiserConfig(Options):
         label_dropout: share of labels hidden in training, for pictures without a label and for guidance.
         candidates: noises drawn for each picture, of which it gets the most similar (`limner.noising.assignment`).
         small: share of the training in which pictures are shown at half their size, before they are shown whole.
+        augmentation: changes of the pictures, for small sets: "mirror", "turn", "zoom", "stretch", "shift". The network
+            is told of them and paints none (`limner.nn.told`).
+        augmentation_probability: with which each of them is made.
     """
 
     formerly: ClassVar[Mapping[str, str]] = {"unet": "network"}
@@ -64,6 +70,8 @@ class DenoiserConfig(Options):
     label_dropout: Fraction = 0.1
     candidates: Positive = 1
     small: Annotated[float, Meta(ge=0, lt=1)] = 0.0
+    augmentation: tuple[ToldName, ...] = ()
+    augmentation_probability: Annotated[float, Meta(gt=0, le=1)] = 0.12
     optimiser: Optimiser = Optimiser(rate=1e-3, warmup=0.02, decay=0.4)
 
 
@@ -111,6 +119,12 @@ class Denoiser(Generator, Conditions, Denoises):
             raise UserError(f"{cls.__name__} paints pictures of {SMALLEST}x{SMALLEST} pixels and more, not {spec}")
         if config.small and (spec.height % 2 or spec.width % 2 or min(spec.height, spec.width) < 2 * SMALLEST):
             raise UserError(f"small={config.small:g} shows pictures at half their size, which {spec} has not")
+        if not config.augmentation and config.augmentation_probability != DenoiserConfig().augmentation_probability:
+            raise UserError(
+                "augmentation_probability has no meaning without changes to make: name some, such as augmentation=zoom"
+            )
+        if len(set(config.augmentation)) < len(config.augmentation):
+            raise UserError(f"augmentation names a change twice: {', '.join(config.augmentation)}")
 
     def __init__(self, config: DenoiserConfig, spec: Spec, outputs: int = 1) -> None:
         super().__init__()
@@ -118,7 +132,8 @@ class Denoiser(Generator, Conditions, Denoises):
             spec = msgspec.structs.replace(spec, attributes=())  # labels that are not used cannot be asked for either
         self.config, self.spec = config, spec
         values = [len(attribute.values) for attribute in spec.attributes]
-        self.network = backbone(config.network, spec.channels, outputs * spec.channels, values)
+        known = [*values, *changes.values(config.augmentation)]
+        self.network = backbone(config.network, spec.channels, outputs * spec.channels, known)
         self.memory = LabelMemory(values) if values else None
 
     def stages(self) -> tuple[Stage, ...]:
@@ -137,8 +152,13 @@ class Denoiser(Generator, Conditions, Denoises):
         """The losses of each picture, (B,) each, at noise levels that are drawn; labels (B, A) or None."""
 
     def loss(self, batch: Batch, progress: Progress, scratch: Scratch) -> Losses:
-        """Means of `terms`, some labels hidden."""
-        labels = labels_to_train(self.memory, batch.labels, batch.draws, self.config.label_dropout)
+        """Means of `terms`, some labels hidden, some pictures changed and the network told how."""
+        config = self.config
+        labels = labels_to_train(self.memory, batch.labels, batch.draws, config.label_dropout)
+        if config.augmentation:
+            done = changes.drawn(batch.draws.named("told"), config.augmentation, config.augmentation_probability)
+            batch = replace(batch, pictures=changes.changed(batch.pictures, config.augmentation, done))
+            labels = self.telling(labels, done)
         return {name: value.mean() for name, value in self.terms(batch, labels).items()}
 
     def probe(self, batch: Batch) -> dict[str, Tensor]:
@@ -151,9 +171,20 @@ class Denoiser(Generator, Conditions, Denoises):
         return noise * (noise.shape[2] / self.spec.height)
 
     def said(self, z: Tensor, time: Tensor, labels: Tensor | None) -> Tensor:
-        """What the network says, in float32 or more; z (B, C, H, W), times (B,), labels (B, A) or None."""
+        """What the network says, in float32 or more; z (B, C, H, W), times (B,), labels (B, A) or None.
+
+        Of pictures whose labels do not tell how they were changed it is told that they were not.
+        """
+        if self.config.augmentation and (labels is None or labels.shape[1] == len(self.spec.attributes)):
+            labels = self.telling(labels, changes.unchanged(self.config.augmentation, z.device).expand(len(z), -1))
         said: Tensor = self.network(z, time, labels)
         return said if said.dtype == torch.float64 else said.float()
+
+    def telling(self, labels: Tensor | None, done: Tensor) -> Tensor:
+        """Labels (B, A) or None, followed by those (B, K) of what was done to the pictures."""
+        if labels is None:
+            labels = done.new_full((len(done), len(self.spec.attributes)), -1)
+        return torch.cat([labels, done], 1)
 
     def asked(self, condition: Condition | None) -> Tensor | None:
         """The labels (B, A) of a condition, nothing drawn for those left open; None where the model knows none."""
