@@ -31,11 +31,12 @@ from limner.config import convert
 from limner.data import DataOptions, Pack, pack, to_float
 from limner.families import build, family
 from limner.recipes import NAMES, configure, recipe
-from limner.samplers.pictures import Painter, orders
+from limner.tasks.sample import Request, Sampler
 from limner.training import resolve
 from limner.verbs.preparing import spec_of
 
 PASSES = 50
+FEW = 8
 SETS = {"28": {"size": 28, "channels": 1}, "32": {"size": 32, "channels": 3}}
 PEERS = {"denoising_diffusion_pytorch": "DenoisingDiffusion", "diffusers_unet": "DiffusersUNet"}
 PICTURES = 1000  # of a set, which only have to be there
@@ -76,26 +77,24 @@ def of_recipe(name: str, packed: Pack, threads: int, precision: str) -> Contesta
         "precision": f"{train.precision}, {train.layout}",
     }
     chosen = {key: getattr(train, key) for key in ("precision", "layout", "compile")}
-    return Contestant(about, train.batch, limner(config, packed, chosen), dict(_ways(model, name)))
+    ways = {way: (passes, _painting(model, options, train.precision)) for way, passes, options in _ways(model, name)}
+    return Contestant(about, train.batch, limner(config, packed, chosen), ways)
 
 
-def _ways(model: Generator, name: str) -> Iterator[tuple[str, tuple[int, Callable[[int], Any]]]]:
-    """By its own settings, and with as many passes as the peers, where its steps can be chosen so."""
-    own = model.Sampling()
-    usual = model.evaluations(own)
-    yield "own settings", (usual, _painting(model, own))
+def _ways(model: Generator, name: str) -> Iterator[tuple[str, int, dict[str, Any]]]:
+    """By its own settings, with few steps, and with as many passes as the peers, where its steps can be chosen so."""
+    usual = model.evaluations(model.Sampling())
+    yield "own settings", usual, {}
     if usual == PASSES or "steps" not in model.Sampling.__struct_fields__:
         return
-    for steps in range(PASSES, 0, -1):
-        options = convert({"steps": steps}, model.Sampling, name)
-        if model.evaluations(options) <= PASSES:
-            yield f"{steps} steps", (model.evaluations(options), _painting(model, options))
-            return
+    passes = {steps: model.evaluations(convert({"steps": steps}, model.Sampling, name)) for steps in range(1, PASSES + 1)}
+    for steps in (FEW, max(steps for steps, count in passes.items() if count <= PASSES)):
+        yield f"{steps} steps", passes[steps], {"steps": steps}
 
 
-def _painting(model: Generator, options: Any) -> Callable[[int], Any]:
-    painter = Painter(model, 0, options)
-    return lambda count: [painter(order) for order in orders(range(count), None, 64)]
+def _painting(model: Generator, options: dict[str, Any], precision: str) -> Callable[[int], Any]:
+    """Paints in the precision that the network was trained in, as `limn sample` does."""
+    return lambda count: Sampler(model, Request(n=count, options=options, precision=precision)).all()
 
 
 def of_peer(name: str, packed: Pack) -> Contestant:
