@@ -21,6 +21,8 @@ ROWS = {
             {"augmentation": ["cutout"]},
             {"augmentation": ["turn", "turn"]},
             {"augmentation_probability": 0.5},
+            {"perceptual_from": 0.5},
+            {"perceptual": -0.1},
         ),
     },
     "edm": {

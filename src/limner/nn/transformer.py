@@ -163,21 +163,36 @@ class Transformer(nn.Module):
 
     def forward(self, x: Tensor, time: Tensor, labels: Tensor | None = None) -> Tensor:
         """(B, C, H, W), (B,) in [0, 1], (B, A) with -1 for null, to (B, C', H, W)."""
+        embedded = self.embedded(time, labels)
+        h, turns, shape = self.tokens(x)
+        h = self.through(h, embedded, turns)
+        scale, shift = self.modulation(embedded)[:, None].chunk(2, -1)
+        h = modulated(h, scale, shift).mT.unflatten(2, shape)  # (B, W, h, w)
+        y = F.pixel_shuffle(self.head(h), self.config.patch)
+        return cropped(y, *x.shape[2:])
+
+    def features(self, x: Tensor, time: Tensor, labels: Tensor | None = None) -> Tensor:
+        """What is known after half of the blocks, (B, W, h, w); arguments as for `forward`, at half its cost."""
+        embedded = self.embedded(time, labels)
+        h, turns, shape = self.tokens(x)
+        for block in self.blocks[: len(self.blocks) // 2]:
+            h = block(h, embedded, turns)
+        return h.mT.unflatten(2, shape)
+
+    def embedded(self, time: Tensor, labels: Tensor | None) -> Tensor:
+        """(B,), (B, A) or None to (B, E)."""
         embedded = self.time(time)
         if self.labels is not None:
-            embedded = embedded + self.labels(labels, len(x))
-        embedded = F.silu(embedded)  # (B, E)
+            embedded = embedded + self.labels(labels, len(time))
+        return F.silu(embedded)
 
+    def tokens(self, x: Tensor) -> tuple[Tensor, Turns, tuple[int, int]]:
+        """(B, C, H, W) to tokens (B, T, W), the turns of their places, and how many places there are: (h, w)."""
         h = self.stem(F.pixel_unshuffle(framed(x, self.config.multiple), self.config.patch))
         height, width = h.shape[2:]
         h = h.flatten(2).mT.contiguous()  # (B, T, W)
         h = h + places(height, width, self.config.width, h.device).to(h.dtype)
-        h = self.through(h, embedded, rotations(height, width, self.config.width // self.config.heads, h))
-
-        scale, shift = self.modulation(embedded)[:, None].chunk(2, -1)
-        h = modulated(h, scale, shift).mT.unflatten(2, (height, width))  # (B, W, h, w)
-        y = F.pixel_shuffle(self.head(h), self.config.patch)
-        return cropped(y, *x.shape[2:])
+        return h, rotations(height, width, self.config.width // self.config.heads, h), (height, width)
 
     def through(self, h: Tensor, embedded: Tensor, turns: Turns) -> Tensor:
         """(B, T, W) to (B, T, W) by all blocks; in training some tokens may skip those in the middle."""

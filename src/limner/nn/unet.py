@@ -146,20 +146,8 @@ class UNet(nn.Module):
 
     def forward(self, x: Tensor, time: Tensor, labels: Tensor | None = None) -> Tensor:
         """(B, C, H, W), (B,) in [0, 1], (B, A) with -1 for null, to (B, C', H, W)."""
-        embedded = self.time(time)
-        if self.labels is not None:
-            embedded = embedded + self.labels(labels, len(x))
-        embedded = F.silu(embedded)  # (B, E)
-
-        h = self.stem(F.pixel_unshuffle(framed(x, self.config.multiple), self.config.patch))
-
-        skips = []
-        for level, blocks in enumerate(self.down):
-            for block in blocks:  # type: ignore[attr-defined]
-                h = block(h, embedded)
-            if level < len(self.lower):
-                skips.append(h)
-                h = self.lower[level](h)
+        embedded = self.embedded(time, labels)
+        h, skips = self.descended(x, embedded)
         for level in reversed(range(len(self.up))):
             h = F.interpolate(self.raise_[level](h), scale_factor=2, mode="nearest")
             h = self.merge[level](torch.cat([h, skips[level]], 1))
@@ -168,3 +156,26 @@ class UNet(nn.Module):
 
         y = F.pixel_shuffle(self.head(F.silu(self.norm(h))), self.config.patch)
         return cropped(y, *x.shape[2:])
+
+    def features(self, x: Tensor, time: Tensor, labels: Tensor | None = None) -> Tensor:
+        """What is known at the coarsest level, (B, C', H', W'); arguments as for `forward`, at half its cost."""
+        return self.descended(x, self.embedded(time, labels))[0]
+
+    def embedded(self, time: Tensor, labels: Tensor | None) -> Tensor:
+        """(B,), (B, A) or None to (B, E)."""
+        embedded = self.time(time)
+        if self.labels is not None:
+            embedded = embedded + self.labels(labels, len(time))
+        return F.silu(embedded)
+
+    def descended(self, x: Tensor, embedded: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """The coarsest level's values, and of each finer one those that skip it."""
+        h = self.stem(F.pixel_unshuffle(framed(x, self.config.multiple), self.config.patch))
+        skips = []
+        for level, blocks in enumerate(self.down):
+            for block in blocks:  # type: ignore[attr-defined]
+                h = block(h, embedded)
+            if level < len(self.lower):
+                skips.append(h)
+                h = self.lower[level](h)
+        return h, skips

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from msgspec import Meta
 from torch import Tensor
 
-from limner.api import Batch, Condition, Scores, Spec
+from limner.api import Batch, Condition, Progress, Scores, Spec
 from limner.config import Fraction, Positive, Size
 from limner.draws import Draws
 from limner.errors import UserError
@@ -104,7 +104,7 @@ class DDPM(Denoiser, Scores):
 
     # The loss.
 
-    def terms(self, batch: Batch, labels: Tensor | None) -> dict[str, Tensor]:
+    def terms(self, batch: Batch, labels: Tensor | None, progress: Progress | None = None) -> dict[str, Tensor]:
         """L_simple (2006.11239, equation 14); with a learned variance L_hybrid (2102.09672, equation 16).
 
         Steps are drawn alike from 1 to T.

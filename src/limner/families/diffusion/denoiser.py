@@ -148,8 +148,11 @@ class Denoiser(Generator, Conditions, Denoises):
         return (self.network,)
 
     @abstractmethod
-    def terms(self, batch: Batch, labels: Tensor | None) -> dict[str, Tensor]:
-        """The losses of each picture, (B,) each, at noise levels that are drawn; labels (B, A) or None."""
+    def terms(self, batch: Batch, labels: Tensor | None, progress: Progress | None = None) -> dict[str, Tensor]:
+        """The losses of each picture, (B,) each, at noise levels that are drawn; labels (B, A) or None.
+
+        Without a `progress` the model is only looked at, and the terms are those that compare over the training.
+        """
 
     def loss(self, batch: Batch, progress: Progress, scratch: Scratch) -> Losses:
         """Means of `terms`, some labels hidden, some pictures changed and the network told how."""
@@ -159,7 +162,7 @@ class Denoiser(Generator, Conditions, Denoises):
             done = changes.drawn(batch.draws.named("told"), config.augmentation, config.augmentation_probability)
             batch = replace(batch, pictures=changes.changed(batch.pictures, config.augmentation, done))
             labels = self.telling(labels, done)
-        return {name: value.mean() for name, value in self.terms(batch, labels).items()}
+        return {name: value.mean() for name, value in self.terms(batch, labels, progress).items()}
 
     def probe(self, batch: Batch) -> dict[str, Tensor]:
         """Means of `terms` on given pictures, nothing hidden."""

@@ -13,7 +13,7 @@ import torch
 from msgspec import Meta
 from torch import Tensor
 
-from limner.api import Batch, Condition, Spec
+from limner.api import Batch, Condition, Progress, Spec
 from limner.config import Size
 from limner.draws import Draws
 from limner.errors import UserError
@@ -92,7 +92,7 @@ class EDM(Denoiser, FlowsAlong):
 
     # The loss.
 
-    def terms(self, batch: Batch, labels: Tensor | None) -> dict[str, Tensor]:
+    def terms(self, batch: Batch, labels: Tensor | None, progress: Progress | None = None) -> dict[str, Tensor]:
         """lambda |D(x + sigma n; sigma) - x|^2 per value (equation 2, weighted as in table 1)."""
         x = batch.pictures
         noise = self.noise(batch)

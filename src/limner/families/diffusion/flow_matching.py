@@ -14,11 +14,12 @@ import torch.nn.functional as F
 from msgspec import Meta
 from torch import Tensor, nn
 
-from limner.api import Batch, Condition, Spec
-from limner.config import Fraction
+from limner.api import Batch, Condition, Progress, Spec
+from limner.config import Fraction, Size
 from limner.draws import Draws
 from limner.errors import UserError
-from limner.families.diffusion.denoiser import Denoiser, DenoiserSampling, FlowsAlong, FollowedConfig
+from limner.families.diffusion.denoiser import Denoiser, DenoiserConfig, DenoiserSampling, FlowsAlong, FollowedConfig
+from limner.losses.perceptual import frozen, perceptual
 from limner.nn.uncertainty import Uncertainty
 from limner.noising.paths import PATHS, PathName, Target, convert, noised, spread
 from limner.noising.times import Sampling, Weighting, draw_times, weights
@@ -33,6 +34,9 @@ class FlowConfig(FollowedConfig):
     Attributes:
         prediction: what the network says; the loss is on the velocity in any case.
         time, time_mean, time_std: which times are trained on; mean and std are of the logit-normal.
+        perceptual: weight of a second loss: the clean picture that is found, noised again, has to look to the network
+            itself like the true one (2401.00110).
+        perceptual_from: the point of the training from which on there is one; before, the network knows too little.
     """
 
     path: PathName = "straight"
@@ -41,6 +45,8 @@ class FlowConfig(FollowedConfig):
     time_mean: float = 0.0
     time_std: Annotated[float, Meta(gt=0)] = 1.0
     weighting: Weighting = "none"
+    perceptual: Size = 0.0
+    perceptual_from: Fraction = 0.7
 
 
 class FlowSampling(DenoiserSampling):
@@ -75,6 +81,14 @@ class FlowMatching(Denoiser, FlowsAlong):
     Sampling = FlowSampling
     config: FlowConfig
 
+    @classmethod
+    def check(cls, config: DenoiserConfig, spec: Spec) -> None:
+        """See `Generator.check`."""
+        super().check(config, spec)
+        assert isinstance(config, FlowConfig)
+        if not config.perceptual and config.perceptual_from != FlowConfig().perceptual_from:
+            raise UserError("perceptual_from has no meaning without a weight: give one, such as perceptual=0.1")
+
     def __init__(self, config: FlowConfig, spec: Spec) -> None:
         super().__init__(config, spec)
         self.path = PATHS[config.path]()
@@ -87,7 +101,7 @@ class FlowMatching(Denoiser, FlowsAlong):
 
     # The loss.
 
-    def terms(self, batch: Batch, labels: Tensor | None) -> dict[str, Tensor]:
+    def terms(self, batch: Batch, labels: Tensor | None, progress: Progress | None = None) -> dict[str, Tensor]:
         """|v(z, t) - (n - x)|^2 per value, with z = (1 - t) x + t n (2209.03003, equation 1, with time reversed)."""
         config = self.config
         x = batch.pictures
@@ -97,8 +111,25 @@ class FlowMatching(Denoiser, FlowsAlong):
         said = self.velocity(point.z, time, labels)
         error = F.mse_loss(said, point.target("velocity").to(said.dtype), reduction="none").flatten(1).mean(1)
         if self.uncertainty is not None:
-            return {"velocity": self.uncertainty.weighted(error, time), "_error": error.detach()}
-        return {"velocity": error * weights(config.weighting, point.level)}
+            terms = {"velocity": self.uncertainty.weighted(error, time), "_error": error.detach()}
+        else:
+            terms = {"velocity": error * weights(config.weighting, point.level)}
+        if config.perceptual and progress is not None and progress.fraction >= config.perceptual_from:
+            clean = convert(said, point.z, point.level, "velocity", "x")
+            terms["perceptual"] = config.perceptual * self.perceived(batch, clean, labels)
+        return terms
+
+    def perceived(self, batch: Batch, clean: Tensor, labels: Tensor | None) -> Tensor:
+        """How far pictures (B, C, H, W) are from the batch's to the network's eye, (B,), at even times."""
+        again = replace(batch, draws=batch.draws.named("perceived"))
+        noise, time = self.noise(again), draw_times(again.draws, self.path, "uniform")
+
+        def features(x: Tensor) -> Tensor:
+            known: Tensor = self.network.features(noised(self.path, x, noise, time).z, time, labels)
+            return known
+
+        with frozen(self.network):
+            return perceptual(features, clean, batch.pictures)
 
     def velocity(self, z: Tensor, time: Tensor, labels: Tensor | None) -> Tensor:
         """dz/dt as the network sees it, in float32 or more; z (B, C, H, W), times (B,), labels (B, A) or None."""
