@@ -21,8 +21,9 @@ ROWS = {
             {"augmentation": ["cutout"]},
             {"augmentation": ["turn", "turn"]},
             {"augmentation_probability": 0.5},
-            {"perceptual_from": 0.5},
-            {"perceptual": -0.1},
+            {"finish.since": 0.5},
+            {"finish.slope": 0.1},
+            {"finish.perceptual": 0.1, "small": 0.5, "finish.since": 0.4},
         ),
     },
     "edm": {

@@ -171,6 +171,11 @@ class Transformer(nn.Module):
         y = F.pixel_shuffle(self.head(h), self.config.patch)
         return cropped(y, *x.shape[2:])
 
+    @property
+    def known(self) -> int:
+        """Channels of `features`."""
+        return self.config.width
+
     def features(self, x: Tensor, time: Tensor, labels: Tensor | None = None) -> Tensor:
         """What is known after half of the blocks, (B, W, h, w); arguments as for `forward`, at half its cost."""
         embedded = self.embedded(time, labels)

@@ -157,6 +157,11 @@ class UNet(nn.Module):
         y = F.pixel_shuffle(self.head(F.silu(self.norm(h))), self.config.patch)
         return cropped(y, *x.shape[2:])
 
+    @property
+    def known(self) -> int:
+        """Channels of `features`."""
+        return self.config.widths[-1]
+
     def features(self, x: Tensor, time: Tensor, labels: Tensor | None = None) -> Tensor:
         """What is known at the coarsest level, (B, C', H', W'); arguments as for `forward`, at half its cost."""
         return self.descended(x, self.embedded(time, labels))[0]

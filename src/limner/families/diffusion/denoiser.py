@@ -178,10 +178,15 @@ class Denoiser(Generator, Conditions, Denoises):
 
         Of pictures whose labels do not tell how they were changed it is told that they were not.
         """
-        if self.config.augmentation and (labels is None or labels.shape[1] == len(self.spec.attributes)):
-            labels = self.telling(labels, changes.unchanged(self.config.augmentation, z.device).expand(len(z), -1))
-        said: Tensor = self.network(z, time, labels)
+        said: Tensor = self.network(z, time, self.told(labels, len(z)))
         return said if said.dtype == torch.float64 else said.float()
+
+    def told(self, labels: Tensor | None, size: int) -> Tensor | None:
+        """All that the network is told of `size` pictures: that none was changed, where labels (B, A) do not say."""
+        names = self.config.augmentation
+        if not names or (labels is not None and labels.shape[1] > len(self.spec.attributes)):
+            return labels
+        return self.telling(labels, changes.unchanged(names, self.device).expand(size, -1))
 
     def telling(self, labels: Tensor | None, done: Tensor) -> Tensor:
         """Labels (B, A) or None, followed by those (B, K) of what was done to the pictures."""

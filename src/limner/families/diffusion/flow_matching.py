@@ -14,18 +14,21 @@ import torch.nn.functional as F
 from msgspec import Meta
 from torch import Tensor, nn
 
-from limner.api import Batch, Condition, Progress, Spec
-from limner.config import Fraction, Size
+from limner.api import Batch, Condition, Losses, Phase, Progress, Scratch, Spec, Stage
+from limner.config import Fraction
 from limner.draws import Draws
 from limner.errors import UserError
 from limner.families.diffusion.denoiser import Denoiser, DenoiserConfig, DenoiserSampling, FlowsAlong, FollowedConfig
-from limner.losses.perceptual import frozen, perceptual
+from limner.families.diffusion.finish import Finish, Judge, difference, evened, frozen
+from limner.losses.adversarial import relativistic_generator
 from limner.nn.uncertainty import Uncertainty
-from limner.noising.paths import PATHS, PathName, Target, convert, noised, spread
+from limner.noising.paths import PATHS, Noised, PathName, Target, convert, noised, spread
 from limner.noising.times import Sampling, Weighting, draw_times, weights
 from limner.samplers.following import FollowerName, Says, Time, denoised, follow, looks, moment
 from limner.samplers.guidance import autoguided, guided, strength
 from limner.samplers.schedules import ScheduleName, scheduled, times
+
+FINISH = "finish"
 
 
 class FlowConfig(FollowedConfig):
@@ -34,9 +37,7 @@ class FlowConfig(FollowedConfig):
     Attributes:
         prediction: what the network says; the loss is on the velocity in any case.
         time, time_mean, time_std: which times are trained on; mean and std are of the logit-normal.
-        perceptual: weight of a second loss: the clean picture that is found, noised again, has to look to the network
-            itself like the true one (2401.00110).
-        perceptual_from: the point of the training from which on there is one; before, the network knows too little.
+        finish: what is asked of the end of the training, beside the error of the velocity.
     """
 
     path: PathName = "straight"
@@ -45,8 +46,7 @@ class FlowConfig(FollowedConfig):
     time_mean: float = 0.0
     time_std: Annotated[float, Meta(gt=0)] = 1.0
     weighting: Weighting = "none"
-    perceptual: Size = 0.0
-    perceptual_from: Fraction = 0.7
+    finish: Finish = Finish()
 
 
 class FlowSampling(DenoiserSampling):
@@ -86,14 +86,25 @@ class FlowMatching(Denoiser, FlowsAlong):
         """See `Generator.check`."""
         super().check(config, spec)
         assert isinstance(config, FlowConfig)
-        if not config.perceptual and config.perceptual_from != FlowConfig().perceptual_from:
-            raise UserError("perceptual_from has no meaning without a weight: give one, such as perceptual=0.1")
+        config.finish.check(config.small)
 
     def __init__(self, config: FlowConfig, spec: Spec) -> None:
         super().__init__(config, spec)
         self.path = PATHS[config.path]()
         self.uncertainty = Uncertainty() if config.weighting == "learned" else None
         self.prior = float(self.path.at(torch.ones(1, device="cpu")).sigma)
+        self.judge = Judge(self.network.known) if config.finish.adversarial else None
+
+    def stages(self) -> tuple[Stage, ...]:
+        """See `Denoiser.stages`; in the last part a judge may learn beside."""
+        *before, whole = super().stages()
+        finish = self.config.finish
+        if not finish.asked:
+            return (*before, whole)
+        judging = Phase("judge", (self.judge,), self.judging, finish.optimiser) if self.judge is not None else None
+        phases = whole.phases if judging is None else (judging, *whole.phases)
+        begun = replace(whole, share=finish.since - self.config.small)
+        return (*before, begun, Stage(FINISH, phases, 1 - finish.since))
 
     def trained(self) -> tuple[nn.Module, ...]:
         """See `Denoiser.trained`."""
@@ -103,33 +114,54 @@ class FlowMatching(Denoiser, FlowsAlong):
 
     def terms(self, batch: Batch, labels: Tensor | None, progress: Progress | None = None) -> dict[str, Tensor]:
         """|v(z, t) - (n - x)|^2 per value, with z = (1 - t) x + t n (2209.03003, equation 1, with time reversed)."""
-        config = self.config
-        x = batch.pictures
-        noise = self.noise(batch)
-        time = draw_times(batch.draws, self.path, config.time, config.time_mean, config.time_std)
-        point = noised(self.path, x, noise, time)
-        said = self.velocity(point.z, time, labels)
+        point, said = self.guess(batch, labels)
         error = F.mse_loss(said, point.target("velocity").to(said.dtype), reduction="none").flatten(1).mean(1)
         if self.uncertainty is not None:
-            terms = {"velocity": self.uncertainty.weighted(error, time), "_error": error.detach()}
+            terms = {"velocity": self.uncertainty.weighted(error, point.time), "_error": error.detach()}
         else:
-            terms = {"velocity": error * weights(config.weighting, point.level)}
-        if config.perceptual and progress is not None and progress.fraction >= config.perceptual_from:
-            clean = convert(said, point.z, point.level, "velocity", "x")
-            terms["perceptual"] = config.perceptual * self.perceived(batch, clean, labels)
+            terms = {"velocity": error * weights(self.config.weighting, point.level)}
+        if progress is None or progress.stage != FINISH:
+            return terms
+        finish = self.config.finish
+        found, true = self.looked_at(batch, convert(said, point.z, point.level, "velocity", "x"), labels)
+        if finish.perceptual:
+            terms["perceptual"] = finish.perceptual * difference(found, true)
+        if self.judge is not None:
+            terms["adversarial"] = finish.adversarial * relativistic_generator(self.judge(found), self.judge(true))
         return terms
 
-    def perceived(self, batch: Batch, clean: Tensor, labels: Tensor | None) -> Tensor:
-        """How far pictures (B, C, H, W) are from the batch's to the network's eye, (B,), at even times."""
-        again = replace(batch, draws=batch.draws.named("perceived"))
+    def judging(self, batch: Batch, progress: Progress, scratch: Scratch) -> Losses:
+        """The judge's loss; what it sees has no gradient."""
+        assert self.judge is not None
+        labels = batch.labels if self.memory is not None else None
+        with torch.no_grad():
+            point, said = self.guess(batch, labels)
+            found, true = self.looked_at(batch, convert(said, point.z, point.level, "velocity", "x"), labels)
+        return self.judge.loss(found, true, self.config.finish.slope)
+
+    def guess(self, batch: Batch, labels: Tensor | None) -> tuple[Noised, Tensor]:
+        """The batch's pictures noised to times that are drawn, and the velocity that the network says."""
+        config, noise = self.config, self.noise(batch)
+        time = draw_times(batch.draws, self.path, config.time, config.time_mean, config.time_std)
+        point = noised(self.path, batch.pictures, noise, time)
+        return point, self.velocity(point.z, time, labels)
+
+    def looked_at(self, batch: Batch, clean: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
+        """What the network knows of pictures (B, C, H, W) and of the batch's, noised alike at even times.
+
+        The network is taken as it stands: it must not learn to see less.
+        """
+        again = replace(batch, draws=batch.draws.named("looked at"))
         noise, time = self.noise(again), draw_times(again.draws, self.path, "uniform")
+        labels = self.told(labels, len(clean))
 
         def features(x: Tensor) -> Tensor:
-            known: Tensor = self.network.features(noised(self.path, x, noise, time).z, time, labels)
-            return known
+            return evened(self.network.features(noised(self.path, x, noise, time).z, time, labels))
 
         with frozen(self.network):
-            return perceptual(features, clean, batch.pictures)
+            with torch.no_grad():
+                true = features(batch.pictures)
+            return features(clean), true
 
     def velocity(self, z: Tensor, time: Tensor, labels: Tensor | None) -> Tensor:
         """dz/dt as the network sees it, in float32 or more; z (B, C, H, W), times (B,), labels (B, A) or None."""
