@@ -21,6 +21,7 @@ ROWS = {
             {"augmentation": ["cutout"]},
             {"augmentation": ["turn", "turn"]},
             {"augmentation_probability": 0.5},
+            {"candidates": 2, "coupled": 2},
             {"finish.since": 0.5},
             {"finish.slope": 0.1},
             {"finish.perceptual": 0.1, "small": 0.5, "finish.since": 0.4},

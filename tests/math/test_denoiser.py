@@ -1,5 +1,7 @@
 """What the diffusion methods share: which noise a picture gets, smaller pictures first, weights that are learned."""
 
+import itertools
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -10,7 +12,7 @@ from limner.errors import UserError
 from limner.families.diffusion.flow_matching import FlowConfig, FlowMatching
 from limner.nn.uncertainty import Uncertainty
 from limner.nn.unet import UNetConfig
-from limner.noising.assignment import nearest_noise
+from limner.noising.assignment import exchanged, nearest_noise
 
 SMALL = UNetConfig(patch=1, widths=(8,), blocks=(1,), embedding=16)
 SPEC = Spec(channels=1, height=16, width=16)
@@ -44,6 +46,21 @@ def test_a_picture_gets_its_noise_whatever_its_neighbours():
     x = draws().uniform("pictures", 1, 8, 8)
     part = draws().rows(100, 50)
     assert torch.equal(nearest_noise(part, x[100:150], 4), nearest_noise(draws(), x, 4)[100:150])
+
+
+def test_exchanged_noise_is_the_same_noise_nearer():
+    x, noise = (draws().normal(name, 1, 2, 3) for name in ("pictures", "noise"))
+    near = exchanged(noise, x, 4)
+    for first in range(0, 32, 4):
+        group, rows = slice(first, first + 4), list(range(4))
+        orders = map(list, itertools.permutations(rows))
+        best = min(orders, key=lambda order: float((x[group] - noise[group][order]).square().sum()))
+        assert torch.equal(near[group], noise[group][best])
+    assert torch.equal(exchanged(noise[8:24], x[8:24], 4), near[8:24])  # whoever else is in the batch
+    shown = Batch(draws(6), torch.randn(6, 1, 16, 16))
+    assert torch.equal(model(coupled=4).eval().noise(shown), model().noise(shown))  # looked at as it will be asked
+    with pytest.raises(UserError, match="coupled=4 does not divide the 6"):
+        exchanged(noise[:6], x[:6], 4)
 
 
 def test_smaller_pictures_come_first_with_as_much_less_noise():

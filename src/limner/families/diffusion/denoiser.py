@@ -40,7 +40,7 @@ from limner.nn.backbone import Backbone, backbone
 from limner.nn.embed import LabelMemory, labels_to_paint, labels_to_train
 from limner.nn.told import ToldName
 from limner.nn.unet import UNetConfig
-from limner.noising.assignment import nearest_noise
+from limner.noising.assignment import exchanged, nearest_noise
 from limner.samplers.following import Says
 from limner.samplers.likelihood import Likelihood, settled_log_density
 from limner.samplers.ode import heun
@@ -57,6 +57,7 @@ class DenoiserConfig(Options):
         conditional: whether labels are used where pictures have them.
         label_dropout: share of labels hidden in training, for pictures without a label and for guidance.
         candidates: noises drawn for each picture, of which it gets the most similar (`limner.noising.assignment`).
+        coupled: pictures that exchange their noise so that it lies nearer; has to divide the batch of each process.
         small: share of the training in which pictures are shown at half their size, before they are shown whole.
         augmentation: changes of the pictures, for small sets: "mirror", "turn", "zoom", "stretch", "shift". The network
             is told of them and paints none (`limner.nn.told`).
@@ -69,6 +70,7 @@ class DenoiserConfig(Options):
     conditional: bool = True
     label_dropout: Fraction = 0.1
     candidates: Positive = 1
+    coupled: Positive = 1
     small: Annotated[float, Meta(ge=0, lt=1)] = 0.0
     augmentation: tuple[ToldName, ...] = ()
     augmentation_probability: Annotated[float, Meta(gt=0, le=1)] = 0.12
@@ -119,6 +121,8 @@ class Denoiser(Generator, Conditions, Denoises):
             raise UserError(f"{cls.__name__} paints pictures of {SMALLEST}x{SMALLEST} pixels and more, not {spec}")
         if config.small and (spec.height % 2 or spec.width % 2 or min(spec.height, spec.width) < 2 * SMALLEST):
             raise UserError(f"small={config.small:g} shows pictures at half their size, which {spec} has not")
+        if config.candidates > 1 and config.coupled > 1:
+            raise UserError("candidates and coupled are two ways to bring noise nearer: take one of them")
         if not config.augmentation and config.augmentation_probability != DenoiserConfig().augmentation_probability:
             raise UserError(
                 "augmentation_probability has no meaning without changes to make: name some, such as augmentation=zoom"
@@ -169,8 +173,14 @@ class Denoiser(Generator, Conditions, Denoises):
         return {name: value.mean() for name, value in self.terms(batch, batch.labels).items()}
 
     def noise(self, batch: Batch) -> Tensor:
-        """What pictures (B, C, H, W) are mixed with; of smaller pictures as weak as noise is that was shrunk along."""
-        noise = nearest_noise(batch.draws, batch.pictures, self.config.candidates)
+        """What pictures (B, C, H, W) are mixed with; of smaller pictures as weak as noise is that was shrunk along.
+
+        Only training brings it nearer to the pictures: what the model is asked later is not near.
+        """
+        config, nearer = self.config, self.training
+        noise = nearest_noise(batch.draws, batch.pictures, config.candidates if nearer else 1)
+        if nearer and config.coupled > 1:
+            noise = exchanged(noise, batch.pictures, config.coupled)
         return noise * (noise.shape[2] / self.spec.height)
 
     def said(self, z: Tensor, time: Tensor, labels: Tensor | None) -> Tensor:
