@@ -54,15 +54,15 @@ class Played:
 
     world = 2
 
-    def __init__(self, others):
-        self.others = others
+    def __init__(self, rank, others):
+        self.rank, self.others = rank, others
 
     def total(self, own):
         return own + self.others.pop(0)
 
 
 def test_batch_norm_over_processes_is_that_of_the_whole_batch():
-    """Two halves whose sums are exchanged: results, gradients and running statistics of one process."""
+    """Two halves whose statistics are exchanged: results, gradients and running statistics of one process."""
     x = features(8, 6, 3, 3).requires_grad_()
     weight = torch.linspace(0.5, 1.5, 6)
     whole = BatchNorm(6).double()
@@ -74,21 +74,13 @@ def test_batch_norm_over_processes_is_that_of_the_whole_batch():
     halves = [BatchNorm(6).double(), BatchNorm(6).double()]
     for half in halves:
         half.weight.data.copy_(weight)
-    # Both processes run in step: what the first sends is known once the second has been computed without it.
+    # Both processes run in step: what each sends is the variances and means of its own half, in a row of its own.
     parts = x.chunk(2)
-    sums = []
-
-    def statistics(part, mean):
-        return [part.sum((0, 2, 3)), (part - mean.view(1, -1, 1, 1)).square().sum((0, 2, 3))]
-
-    mean = x.mean((0, 2, 3))
-    sums = [statistics(part, mean) for part in parts]
+    sent = [torch.stack([part.var((0, 2, 3), correction=0), part.mean((0, 2, 3))]) for part in parts]
     outputs = []
     for mine, half in enumerate(halves):
-        other = sums[1 - mine]
-        count = torch.tensor([36.0], dtype=torch.float64)
-        remaining = [torch.cat([other[0], count]), other[1]]
-        with sharing(Played(remaining)):
+        rows = [torch.zeros_like(row) if rank == mine else row for rank, row in enumerate(sent)]
+        with sharing(Played(mine, [torch.stack(rows)])):
             outputs.append(half(parts[mine]))
     joined = torch.cat(outputs)
     assert torch.allclose(joined, expected)

@@ -90,17 +90,20 @@ class BatchNorm(nn.Module):
     def _over(self, processes: Processes, x: Tensor) -> Tensor:
         wide = x if x.dtype == torch.float64 else x.float()
         dims = [d for d in range(x.dim()) if d != 1]
-        count = wide.new_full((1,), x.numel() // x.shape[1])
-        total = processes.total(torch.cat([wide.sum(dims), count]))
-        mean = total[:-1] / total[-1]  # (C,)
-        shape = (1, -1) + (1,) * (x.dim() - 2)
-        centred = wide - mean.view(shape)
-        var = processes.total(centred.square().sum(dims)) / total[-1]  # (C,)
+        own = torch.stack(torch.var_mean(wide, dims, correction=0))  # (2, C), variances first
+        # Each process fills in its own row, so that one sum over processes gives all rows to all.
+        rows = [own if rank == processes.rank else torch.zeros_like(own) for rank in range(processes.world)]
+        vars_, means = processes.total(torch.stack(rows)).unbind(1)  # (P, C) each, of equally many pictures
+        mean = means.mean(0)  # (C,)
+        var = vars_.mean(0) + (means - mean).square().mean(0)  # (C,)
+        count = processes.world * x.numel() // x.shape[1]
         with torch.no_grad():
-            unbiased = var * total[-1] / (total[-1] - 1).clamp_min(1)
+            unbiased = var * (count / max(count - 1, 1))
             self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
             self.running_var.lerp_(unbiased.to(self.running_var.dtype), self.momentum)
-        y = centred * torch.rsqrt(var + EPS).view(shape)
+        scale, shift = torch.rsqrt(var + EPS), -mean * torch.rsqrt(var + EPS)
         if self.weight is not None and self.bias is not None:
-            y = y * self.weight.view(shape) + self.bias.view(shape)
+            scale, shift = scale * self.weight, shift * self.weight + self.bias
+        shape = (1, -1) + (1,) * (x.dim() - 2)
+        y = torch.addcmul(shift.view(shape), wide, scale.view(shape))
         return y.to(x.dtype)
