@@ -48,6 +48,8 @@ RECIPE = Recipe(
     build=build,
     scores=(
         {"data": "MNIST", "size": 28, "budget": "2m", "fd": 8.8, "floor": 1.5, "commit": "731ad13"},
+        {"data": "MNIST", "size": 28, "budget": "10m", "fd": 9.0, "floor": 1.5, "commit": "2ce3eae"},
+        {"data": "CIFAR-10", "size": 32, "budget": "10m", "fd": 26.7, "floor": 1.6, "commit": "2ce3eae"},
         {"data": "faces", "size": 64, "budget": "10m", "fd": 22.8, "floor": 17.3, "commit": "c30f2ae"},
     ),
 )

@@ -29,4 +29,8 @@ RECIPE = Recipe(
     paper="Ho et al. 2020, arXiv 2006.11239; Nichol & Dhariwal 2021, arXiv 2102.09672",
     summary="denoising diffusion over a thousand levels; a likelihood bound, ancestral and DDIM sampling",
     build=build,
+    scores=(
+        {"data": "MNIST", "size": 28, "budget": "10m", "fd": 4.2, "floor": 1.5, "commit": "ef8e475"},
+        {"data": "CIFAR-10", "size": 32, "budget": "10m", "fd": 18.4, "floor": 1.6, "commit": "ef8e475"},
+    ),
 )
