@@ -87,7 +87,8 @@ def _ways(model: Generator, name: str) -> Iterator[tuple[str, int, dict[str, Any
     yield "own settings", usual, {}
     if usual == PASSES or "steps" not in model.Sampling.__struct_fields__:
         return
-    passes = {steps: model.evaluations(convert({"steps": steps}, model.Sampling, name)) for steps in range(1, PASSES + 1)}
+    ways = {steps: convert({"steps": steps}, model.Sampling, name) for steps in range(1, PASSES + 1)}
+    passes = {steps: model.evaluations(options) for steps, options in ways.items()}
     for steps in (FEW, max(steps for steps, count in passes.items() if count <= PASSES)):
         yield f"{steps} steps", passes[steps], {"steps": steps}
 
