@@ -53,11 +53,12 @@ class Scale:
                 if len(found) <= 6:
                     break
             return found[:: -(-len(found) // 6)] if found else [self.low, self.high]
-        rough = (self.high - self.low) / 4
-        power = 10.0 ** math.floor(math.log10(rough))
-        step = next(s * power for s in (1, 2, 5, 10) if s * power >= rough)
-        first = math.ceil(self.low / step)
-        return [i * step for i in range(first, math.floor(self.high / step) + 1)]
+        power = 10.0 ** math.floor(math.log10(self.high - self.low))
+        for step in (5 * power, 2 * power, power, power / 2, power / 5):
+            places = range(math.ceil(self.low / step), math.floor(self.high / step) + 1)
+            if len(places) >= 3:
+                break
+        return [place * step for place in places]
 
 
 @dataclass(frozen=True)
