@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import Annotated
 
-import torch
 import torch.nn.functional as F
+from msgspec import Meta
 from torch import Tensor, nn
 
 from limner.config import Fraction, Optimiser, Options, Size
@@ -29,14 +30,19 @@ class Finish(Options):
         adversarial: weight of the relativistic loss of a judge who sees the same.
         since: the point of the training at which it begins.
         slope: weight of the judge's squared slope at both (R1 and R2).
-        optimiser: the judge's.
+        judge_rate: learning rate of the judge.
     """
 
     perceptual: Size = 0.0
     adversarial: Size = 0.0
     since: Fraction = 0.7
     slope: Size = 1.0
-    optimiser: Optimiser = Optimiser(rate=1e-3, betas=(0.0, 0.99))
+    judge_rate: Annotated[float, Meta(gt=0)] = 1e-3
+
+    @property
+    def optimiser(self) -> Optimiser:
+        """The judge's: without momentum, as opponents' are."""
+        return Optimiser(rate=self.judge_rate, betas=(0.0, 0.99))
 
     @property
     def asked(self) -> bool:
@@ -48,8 +54,8 @@ class Finish(Options):
         usual = Finish()
         if not self.asked and self.since != usual.since:
             raise UserError("finish.since has no meaning without a weight: give one, such as finish.perceptual=0.1")
-        if not self.adversarial and (self.slope, self.optimiser) != (usual.slope, usual.optimiser):
-            raise UserError("the finish has no judge: leave finish.slope and finish.optimiser out")
+        if not self.adversarial and (self.slope, self.judge_rate) != (usual.slope, usual.judge_rate):
+            raise UserError("the finish has no judge: leave finish.slope and finish.judge_rate out")
         if self.asked and not small < self.since < 1:
             raise UserError(f"finish.since={self.since:g} has to lie between {small:g}, when pictures are whole, and 1")
 
