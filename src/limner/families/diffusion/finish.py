@@ -12,6 +12,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Annotated
 
+import torch
 import torch.nn.functional as F
 from msgspec import Meta
 from torch import Tensor, nn
