@@ -33,5 +33,6 @@ RECIPE = Recipe(
     scores=(
         {"data": "MNIST", "size": 28, "budget": "2m", "fd": 39.4, "floor": 1.5, "commit": "ef80ac7"},
         {"data": "MNIST", "size": 28, "budget": "10m", "fd": 4.7, "floor": 1.5, "commit": "f98180b"},
+        {"data": "CIFAR-10", "size": 32, "budget": "10m", "fd": 388.0, "floor": 1.6, "commit": "b1d2dc2"},
     ),
 )
