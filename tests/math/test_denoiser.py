@@ -1,12 +1,13 @@
 """What the diffusion methods share: which noise a picture gets, smaller pictures first, weights that are learned."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 import torch
 import torch.nn.functional as F
 
-from limner.api import Batch, Condition, Progress, Spec
+from limner.api import Attribute, Batch, Condition, Progress, Spec
 from limner.draws import PictureDraws, TurnDraws
 from limner.errors import UserError
 from limner.families.diffusion.flow_matching import FlowConfig, FlowMatching
@@ -96,6 +97,16 @@ def test_what_the_network_is_told_of_does_not_leak_into_samples(told):
     left = painted[..., :4].mean((1, 2, 3)) > painted[..., 4:].mean((1, 2, 3))
     share = left.float().mean().item()
     assert share > 0.97 if told else 0.25 < share < 0.75
+
+
+def test_labels_that_are_not_used_are_not_taken_for_changes():
+    spec = Spec(channels=1, height=16, width=16, attributes=(Attribute("kind", ("a", "b")),))
+    flow = model(spec, augmentation=("shift", "turn"), conditional=False)
+    with torch.no_grad():
+        for weight in flow.parameters():
+            weight += 0.1 * torch.randn_like(weight)
+    shown = Batch(draws(4), torch.zeros(4, 1, 16, 16), labels=torch.ones(4, 1, dtype=torch.int64))
+    assert torch.equal(flow.probe(shown)["velocity"], flow.probe(replace(shown, labels=None))["velocity"])
 
 
 def test_uncertainty_becomes_the_logarithm_of_the_error():

@@ -170,7 +170,11 @@ class Denoiser(Generator, Conditions, Denoises):
 
     def probe(self, batch: Batch) -> dict[str, Tensor]:
         """Means of `terms` on given pictures, nothing hidden."""
-        return {name: value.mean() for name, value in self.terms(batch, batch.labels).items()}
+        return {name: value.mean() for name, value in self.terms(batch, self.shown(batch)).items()}
+
+    def shown(self, batch: Batch) -> Tensor | None:
+        """The batch's labels (B, A), nothing hidden; None where the model knows none."""
+        return batch.labels if self.memory is not None else None
 
     def noise(self, batch: Batch) -> Tensor:
         """What pictures (B, C, H, W) are mixed with; of smaller pictures as weak as noise is that was shrunk along.

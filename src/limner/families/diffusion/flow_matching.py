@@ -133,7 +133,7 @@ class FlowMatching(Denoiser, FlowsAlong):
     def judging(self, batch: Batch, progress: Progress, scratch: Scratch) -> Losses:
         """The judge's loss; what it sees has no gradient."""
         assert self.judge is not None
-        labels = batch.labels if self.memory is not None else None
+        labels = self.shown(batch)
         with torch.no_grad():
             point, said = self.guess(batch, labels)
             found, true = self.looked_at(batch, convert(said, point.z, point.level, "velocity", "x"), labels)
