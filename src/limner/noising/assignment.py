@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from limner.draws import Draws
-from limner.errors import UserError
 
 
 def nearest_noise(draws: Draws, pictures: Tensor, candidates: int = 1) -> Tensor:
@@ -30,15 +28,13 @@ def exchanged(noise: Tensor, pictures: Tensor, among: int) -> Tensor:
     Optimal transport within a batch (Pooladian et al. 2023, "Multisample flow matching", 2304.14772; Tong et al. 2023,
     2302.00482): lines cross less, and all noise is used, so that training sees what sampling begins with. Labels are
     not looked at; where pictures have some, noise comes to say a little of them, which sampling does not keep to.
-
-    Raises:
-        UserError: B is not a multiple of `among`.
+    The last group is smaller where B is no multiple of `among`.
     """
-    if len(noise) % among:
-        raise UserError(f"coupled={among} does not divide the {len(noise)} pictures that a process is shown at a time")
     from scipy.optimize import linear_sum_assignment
 
-    likeness = torch.einsum("gid,gjd->gij", *(x.detach().reshape(-1, among, x[0].numel()) for x in (pictures, noise)))
-    chosen = [linear_sum_assignment(group, maximize=True)[1] for group in likeness.double().cpu().numpy()]
-    places = np.concatenate([first * among + group for first, group in enumerate(chosen)])
-    return noise[torch.as_tensor(places, device=noise.device)]
+    found = []
+    for near, own in zip(noise.split(among), pictures.split(among), strict=True):
+        likeness = own.detach().flatten(1).double() @ near.flatten(1).double().T  # (G, G)
+        _, chosen = linear_sum_assignment(likeness.cpu().numpy(), maximize=True)
+        found.append(near[torch.as_tensor(chosen, device=near.device)])
+    return torch.cat(found)

@@ -57,7 +57,7 @@ class DenoiserConfig(Options):
         conditional: whether labels are used where pictures have them.
         label_dropout: share of labels hidden in training, for pictures without a label and for guidance.
         candidates: noises drawn for each picture, of which it gets the most similar (`limner.noising.assignment`).
-        coupled: pictures that exchange their noise so that it lies nearer; has to divide the batch of each process.
+        coupled: pictures that exchange their noise so that it lies nearer; of several processes, each its own pictures.
         small: share of the training in which pictures are shown at half their size, before they are shown whole.
         augmentation: changes of the pictures, for small sets: "mirror", "turn", "zoom", "stretch", "shift". The network
             is told of them and paints none (`limner.nn.told`).
