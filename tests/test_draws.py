@@ -37,6 +37,15 @@ def test_a_picture_is_the_same_in_any_company() -> None:
     assert torch.equal(PictureDraws(3, [4, 17, 90]).rows(1, 1).normal("z", 8), alone)
 
 
+def test_even_numbers_leave_no_gaps() -> None:
+    for draws in (PictureDraws(3, range(1000, 1100)), TurnDraws((0, 1), 200, 50, 100)):
+        even = draws.even("labels").sort().values
+        assert even[0] >= 0 and even[-1] < 1 and even.diff().max() < 3 / 100  # random ones leave gaps of 5/100
+        assert torch.equal(draws.rows(10, 20, 2).even("labels"), draws.even("labels")[10:50:2])
+        assert not torch.equal(draws.even("labels"), draws.named("x").even("labels"))
+    assert not torch.equal(PictureDraws(3, [5]).even("labels"), PictureDraws(4, [5]).even("labels"))
+
+
 def test_layers_draw_from_the_turn_that_runs() -> None:
     x = torch.zeros(4, 6)
     with layers_draw_from(TurnDraws((0, 1), 4)):

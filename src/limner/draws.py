@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 _Fill = Callable[[tuple[int, ...], torch.Generator], Tensor]
+GOLDEN = (5**0.5 - 1) / 2
 
 
 def seed_of(*key: int | str) -> int:
@@ -42,6 +43,14 @@ class Draws(ABC):
         """(size, *shape), float32 on the CPU."""
 
     @abstractmethod
+    def even(self, name: str) -> Tensor:
+        """Uniform numbers in [0, 1), (size,) float64, which lie evenly whatever run of pictures one takes.
+
+        Each is the fractional part of a start that all share and of the picture's number times the golden ratio
+        (Niederreiter 1992, "Random number generation and quasi-Monte Carlo methods", section 3.1).
+        """
+
+    @abstractmethod
     def named(self, name: str) -> Draws:
         """The same pictures' numbers in a name space of their own, for a part that draws repeatedly."""
 
@@ -64,6 +73,10 @@ class Draws(ABC):
 
     def _place(self, drawn: Tensor) -> Tensor:
         return drawn.to(device=self.device, dtype=self.dtype)
+
+    def _even(self, numbers: Sequence[int], *key: int | str) -> Tensor:
+        start = torch.rand((), generator=_generator(*key), dtype=torch.float64)
+        return ((start + GOLDEN * torch.tensor(numbers, dtype=torch.float64)) % 1).to(self.device)
 
 
 class TurnDraws(Draws):
@@ -94,6 +107,10 @@ class TurnDraws(Draws):
     def _draw(self, name: str, shape: tuple[int, ...], fill: _Fill) -> Tensor:
         rows = slice(self.first, self.first + self.size * self.step, self.step)
         return fill((self.batch, *shape), _generator(*self.key, name))[rows]
+
+    def even(self, name: str) -> Tensor:
+        """See `Draws.even`."""
+        return self._even(range(self.first, self.first + self.size * self.step, self.step), *self.key, name)
 
     def shared(self, name: str, *shape: int) -> Tensor:
         """Uniform numbers that all pictures and processes share, of exactly `shape`."""
@@ -126,6 +143,10 @@ class PictureDraws(Draws):
 
     def _draw(self, name: str, shape: tuple[int, ...], fill: _Fill) -> Tensor:
         return torch.stack([fill(shape, _generator(self.seed, i, *self.space, name)) for i in self.indices])
+
+    def even(self, name: str) -> Tensor:
+        """See `Draws.even`."""
+        return self._even(self.indices, self.seed, *self.space, name)
 
     def rows(self, first: int, size: int, step: int = 1) -> PictureDraws:
         """See `Draws.rows`."""

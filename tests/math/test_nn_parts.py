@@ -174,14 +174,15 @@ def test_share_of_labels_dropped():
 def test_label_memory_draws_whole_rows_as_often_as_seen():
     memory = LabelMemory([3, 2], capacity=100)
     draws = PictureDraws(0, range(4000))
-    assert bool((memory.draw(draws) == -1).all())
+    assert bool((memory.complete(None, draws) == -1).all())
     memory.see(torch.tensor([[9, 9]] * 50))
     for _ in range(5):
         memory.see(torch.tensor([[0, 5]] * 15 + [[1, 7]] * 5))  # 100 rows: the first 50 are forgotten
-    drawn = memory.draw(draws)
+    drawn = memory.complete(None, draws)
     assert set(map(tuple, drawn.tolist())) == {(0, 5), (1, 7)}
-    assert (drawn[:, 0] == 0).float().mean().item() == pytest.approx(0.75, abs=0.03)
-    assert torch.equal(memory.draw(PictureDraws(0, [7])), drawn[7:8])
+    for some in (drawn, drawn[:64], drawn[100:164]):  # evenly: few pictures have classes as often as many have
+        assert (some[:, 0] == 0).float().mean().item() == pytest.approx(0.75, abs=0.03)
+    assert torch.equal(memory.complete(None, PictureDraws(0, [7])), drawn[7:8])
 
 
 def test_label_memory_takes_a_batch_that_is_larger_than_itself():

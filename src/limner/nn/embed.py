@@ -158,12 +158,12 @@ class LabelMemory(nn.Module):
         self.rows[places[-len(self.rows) :]] = labels[-len(self.rows) :].to(torch.int16)
         self.seen += len(labels)
 
-    def draw(self, draws: Draws) -> Tensor:
-        """Labels (draws.size, A) as often as they were seen; -1 everywhere where none were."""
-        known = min(int(self.seen), len(self.rows))
-        if known == 0:
-            return torch.full((draws.size, self.rows.shape[1]), -1, device=self.rows.device)
-        return self.rows[draws.integers("labels", known)].to(torch.int64)
+    def known(self) -> Tensor:
+        """The rows (K, A) that are remembered, in the order of their values."""
+        rows = self.rows[: min(int(self.seen), len(self.rows))].to(torch.int64)
+        for attribute in reversed(range(rows.shape[1])):
+            rows = rows[rows[:, attribute].argsort(stable=True)]
+        return rows
 
     def complete(self, labels: Tensor | None, draws: Draws) -> Tensor:
         """Labels (draws.size, A) with what was left open (-1, or None for all) taken from a seen row that agrees.
@@ -173,15 +173,14 @@ class LabelMemory(nn.Module):
         """
         open_ = torch.full((draws.size, self.rows.shape[1]), -1, device=self.rows.device)
         asked = open_ if labels is None else labels
-        known = min(int(self.seen), len(self.rows))
-        if known == 0 or not bool((asked < 0).any()):
+        rows = self.known()
+        if len(rows) == 0 or not bool((asked < 0).any()):
             return asked
-        rows = self.rows[:known].to(torch.int64)  # (K, A)
         near = ((asked[:, None] - rows).abs() <= self.reach) & (rows >= 0)
         agree = (near | (asked[:, None] < 0)).all(2)  # (B, K)
         agree |= ~agree.any(1, keepdim=True)
         ranks = agree.cumsum(1)
-        chosen = (draws.uniform("labels", 1) * ranks[:, -1:]).floor() + 1  # the chosen-th of the rows that agree
+        chosen = (draws.even("labels")[:, None] * ranks[:, -1:]).floor() + 1  # the chosen-th of the rows that agree
         return torch.where(asked < 0, rows[(ranks < chosen).sum(1)], asked)
 
 
@@ -208,5 +207,5 @@ def labels_to_paint(
         if guidance != 1:
             raise UserError(f"guidance {guidance:g} needs a model trained with labels: leave it at 1")
         return None
-    drawn = memory.draw(draws)
+    drawn = memory.complete(None, draws)
     return drawn if asked is None else torch.where((asked < 0).all(1, keepdim=True), drawn, asked)
