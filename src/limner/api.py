@@ -210,6 +210,10 @@ class Generator(nn.Module, ABC):
         """Network passes that one picture costs; cost estimates and scores during training count in these."""
         return 1
 
+    def usual(self) -> Any:
+        """Sampling options where none are asked for: those of `Sampling`, or what this very model paints best with."""
+        return self.Sampling()
+
     def quick(self) -> Any:
         """Sampling options that cost less and still rank weights: scores during training use them."""
         return self.Sampling()

@@ -14,6 +14,7 @@ from limner.families.diffusion.flow_matching import FlowConfig, FlowMatching, Fl
 from limner.nn.unet import UNetConfig
 from limner.noising.paths import PATHS, convert, spread
 from limner.recipes.flow import RECIPE
+from limner.tasks.sample import options_of
 
 MEAN, STD = 0.1, 0.2
 SPEC = Spec(channels=1, height=4, width=4)
@@ -140,6 +141,36 @@ def test_guidance_goes_beyond_the_label():
     assert torch.allclose(guided, (null + 0.4).clamp(-1, 1), atol=5e-3)
     never = painted(model, Condition(labels), steps=50, guidance=2.0, interval=(0.0, 0.0))
     assert torch.allclose(never, plain, atol=0.02)
+
+
+@pytest.mark.parametrize("solver, looks", [("euler", 10), ("heun", 19), ("midpoint", 20), ("unipc", 10), ("dpm++", 10)])
+def test_the_cost_is_what_painting_takes(solver, looks):
+    counted = []
+
+    class Count(Perfect):
+        def forward(self, z, time, labels=None):
+            counted.append(len(z) // 6)
+            return super().forward(z, time, labels)
+
+    model = perfect(LABELLED)
+    model.network = Count(model.config)
+    plain = FlowSampling(steps=10, solver=solver)
+    part = FlowSampling(steps=10, solver=solver, guidance=2.0, interval=(0.15, 0.65))
+    assert model.evaluations(plain) == looks and looks < model.evaluations(part) < 2 * looks
+    for options in (plain, part):
+        counted.clear()
+        *_, _ = model.paint(draws(), Condition(torch.ones(6, 1, dtype=torch.int64)), options)
+        assert sum(counted) == model.evaluations(options)
+
+
+def test_models_that_know_labels_follow_them_a_little_more_than_they_learnt():
+    assert perfect().usual() == FlowSampling()
+    usual = perfect(LABELLED).usual()
+    assert (
+        usual.guidance > 1 and options_of(perfect(LABELLED), {"steps": 7, "guidance": None}).guidance == usual.guidance
+    )
+    assert options_of(perfect(LABELLED), {"guidance": 1.0}).guidance == 1
+    assert options_of(perfect(), {"steps": 7}) == FlowSampling(steps=7)
 
 
 def test_labels_not_asked_for_are_those_of_training():

@@ -48,7 +48,7 @@ def builds(subject: Subject) -> None:
         model = build(subject.config(spec)).eval()
         draws = PictureDraws(0, range(2))
         with torch.no_grad(), layers_draw_from(draws):
-            *_, canvas = model.paint(draws, Condition(), model.Sampling())
+            *_, canvas = model.paint(draws, Condition(), model.usual())
         require(canvas.shape == (2, *spec.shape), f"asked for {spec}, got {tuple(canvas.shape)}")
         require(bool(torch.isfinite(canvas).all()), f"values at {spec} are not finite")
         require(
@@ -75,7 +75,7 @@ def builds_large(subject: Subject) -> None:
             )
         draws = PictureDraws(0, range(1), device="meta")
         with torch.no_grad(), layers_draw_from(draws):
-            *_, canvas = model.eval().paint(draws, Condition(), model.Sampling())
+            *_, canvas = model.eval().paint(draws, Condition(), model.usual())
         require(canvas.shape == (1, *spec.shape), f"asked for {spec}, got {tuple(canvas.shape)}")
 
 

@@ -24,7 +24,8 @@ Says = Callable[[Tensor, Time], Tensor]
 TOLERANCE = 1e-3
 """Of the adaptive solver, where none is asked for."""
 
-_LOOKS = {**ode.EVALUATIONS, "dpm++": 1, "unipc": 1, "adaptive": 3}
+EMBEDDED = 3
+"""How often a step of the adaptive solver asks."""
 
 
 def follow(
@@ -54,9 +55,19 @@ def follow(
     return MULTISTEP[name](clean, z, times, scale)
 
 
-def looks(name: FollowerName, steps: int) -> int:
-    """How often a solver asks for the velocity; of the adaptive one, if its steps were as long as its first."""
-    return steps * _LOOKS[name]
+def looks(name: FollowerName, times: Sequence[float], path: Path) -> list[float]:
+    """When a solver asks for the velocity; of the adaptive one, if its steps were as these times have them."""
+    if name == "adaptive":
+        return [time for time in times[:-1] for _ in range(EMBEDDED)]
+    found: list[float] = []
+
+    def still(z: Tensor, time: Time) -> Tensor:
+        found.append(float(time))
+        return torch.zeros_like(z)
+
+    for _ in follow(name, still, torch.zeros(1, 1), times, path, None):
+        pass
+    return found
 
 
 def denoised(velocity: Tensor, z: Tensor, time: Time, path: Path) -> Tensor:

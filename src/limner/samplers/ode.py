@@ -42,5 +42,3 @@ def midpoint(velocity: Velocity, z: Tensor, times: Sequence[float]) -> Iterator[
 
 
 SOLVERS: dict[str, Solver] = {"euler": euler, "heun": heun, "midpoint": midpoint}
-EVALUATIONS = {"euler": 1, "heun": 2, "midpoint": 2}
-"""How often a step of a solver asks for the velocity."""

@@ -59,7 +59,7 @@ class Painter:
         self, model: Generator, seed: int, options: Any = None, chunk: int = 0, weaker: Denoises | None = None
     ) -> None:
         self.model, self.seed, self.chunk, self.weaker = model, seed, chunk, weaker
-        self.options = model.Sampling() if options is None else options
+        self.options = model.usual() if options is None else options
 
     @torch.no_grad()
     def __call__(self, order: np.ndarray) -> np.ndarray:

@@ -243,7 +243,7 @@ class _Kept:
 
 
 def options_of(model: Generator, given: Mapping[str, Any], recipe: str | None = None) -> Any:
-    """The model's own sampling options: those in `given` that are not None, and its defaults.
+    """The model's own sampling options: those in `given` that are not None, and for the rest its usual ones.
 
     Raises:
         UserError: one that it does not take, or an impossible value.
@@ -253,7 +253,7 @@ def options_of(model: Generator, given: Mapping[str, Any], recipe: str | None = 
     for key in given:
         if key not in known:
             raise unknown(f"option of {owner}", key, known or ("none",))
-    return convert(given, model.Sampling, owner)
+    return convert(to_dict(model.usual()) | given, model.Sampling, owner)
 
 
 def _fits(weaker: Spec, spec: Spec) -> None:

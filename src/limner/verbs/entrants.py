@@ -67,7 +67,7 @@ def estimate(row: Row, packed: Pack, pictures: int) -> dict[str, Any]:
         pack, config, build = prepare(row.data, row.source, wish, None, None, None, lambda text: None)
         cost = training.estimate(config, pack, build, lambda text: None)
         model = build(config)
-        evaluations = model.evaluations(model.Sampling())
+        evaluations = model.evaluations(model.usual())
     except Exception as error:
         return {**UNKNOWN, "train_seconds": row.length.get("budget", 0.0), "unknown": in_one_line(error)}
     return {

@@ -172,7 +172,7 @@ class Coded(Density):
 
     def paint(self, draws: Draws, condition: Condition, options: Any) -> Iterator[Tensor]:
         """A code that is drawn, and its picture; white noise before any picture was seen."""
-        where, noise = draws.uniform(self.choice, 1), options.temperature * draws.normal("code", self.codes.width)
+        where, noise = draws.even(self.choice)[:, None], options.temperature * draws.normal("code", self.codes.width)
         grain = options.grain * draws.normal("grain", self.size)
         if not self.fitted:
             yield self.unseen(draws)

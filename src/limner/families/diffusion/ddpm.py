@@ -59,14 +59,12 @@ class DDPMSampling(DenoiserSampling):
         steps: of the T levels, evenly spaced, as many are visited.
         solver: "ddim"; "ancestral", which draws from the learned p(z_s | z_t); "dpm++" or "unipc", of higher order.
         eta: noise that DDIM adds: 0 none, 1 as much as ancestral sampling with beta-tilde.
-        interval: the times t / T at which there is guidance (2404.07724).
         clip: whether each estimate of the picture is brought into [-1, 1].
     """
 
     steps: Positive = 50
     solver: Literal["ddim", "ancestral", "dpm++", "unipc"] = "ddim"
     eta: Fraction = 0.0
-    interval: tuple[Fraction, Fraction] = (0.0, 1.0)
     clip: bool = True
 
 
@@ -187,7 +185,7 @@ class DDPM(Denoiser, Scores):
 
     def evaluations(self, options: DDPMSampling) -> int:
         """See `Generator.evaluations`; guidance looks twice."""
-        return options.passes() * options.steps
+        return options.passes([step / self.chain.steps for step in self.chain.times(options.steps)[:-1]])
 
     def quick(self) -> DDPMSampling:
         """See `Generator.quick`."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, ClassVar
 
@@ -92,15 +92,19 @@ class DenoiserSampling(Options):
 
     Attributes:
         guidance: 1 asks for the label as it is, more exaggerates it (2207.12598).
+        interval: the times, or noise levels, at which pictures are exaggerated (2404.07724).
         autoguidance: with a weaker model beside it, more than 1 leads away from that one's mistakes (2406.02507).
     """
 
     guidance: Size = 1.0
+    interval: tuple[Size, Size] = (0.0, 1.0)
     autoguidance: Size = 1.0
 
-    def passes(self) -> int:
-        """How many networks are asked at each look: guidance asks twice, and a weaker model is one more."""
-        return 1 + (self.guidance != 1) + (self.autoguidance != 1)
+    def passes(self, times: Sequence[float]) -> int:
+        """How many networks are asked by looks at these times: guidance asks twice, and a weaker model is one more."""
+        beyond = (self.guidance != 1) + (self.autoguidance != 1)
+        low, high = self.interval
+        return len(times) + beyond * sum(low <= time <= high for time in times)
 
 
 class Denoiser(Generator, Conditions, Denoises):

@@ -50,7 +50,6 @@ class EDMSampling(DenoiserSampling):
         steps: of the solver; the adaptive one begins with steps of this length.
         lowest, highest, rho: noise levels, evenly spaced in their rho-th root (equation 5).
         tolerance: error a step of the adaptive solver, for values in [-1, 1]; not given: 0.001.
-        interval: the noise levels at which there is guidance (2404.07724).
         churn, churned, inflation: of the stochastic solver, the noise it adds over all steps (S_churn), the levels it
             adds it at (S_min, S_max), and its deviation (S_noise).
     """
@@ -144,7 +143,8 @@ class EDM(Denoiser, FlowsAlong):
     def evaluations(self, options: EDMSampling) -> int:
         """See `Generator.evaluations`."""
         solver = "heun" if options.solver == "stochastic" else options.solver
-        return options.passes() * looks(solver, options.steps)
+        levels = karras(options.steps, options.rho, options.highest, options.lowest)
+        return options.passes(looks(solver, levels, self.path))
 
     def quick(self) -> EDMSampling:
         """See `Generator.quick`."""

@@ -15,7 +15,6 @@ from msgspec import Meta
 from torch import Tensor, nn
 
 from limner.api import Batch, Condition, Losses, Phase, Progress, Scratch, Spec, Stage
-from limner.config import Fraction
 from limner.draws import Draws
 from limner.errors import UserError
 from limner.families.diffusion.denoiser import Denoiser, DenoiserConfig, DenoiserSampling, FlowsAlong, FollowedConfig
@@ -56,7 +55,6 @@ class FlowSampling(DenoiserSampling):
         steps: of the solver; the adaptive one begins with steps of this length.
         schedule: where the steps lie. power: above 1 those of the uniform one crowd near the picture.
         tolerance: error a step of the adaptive solver, for values in [-1, 1]; not given: 0.001.
-        interval: the times at which there is guidance (2404.07724).
     """
 
     steps: Annotated[int, Meta(ge=1, le=1000)] = 20
@@ -64,7 +62,6 @@ class FlowSampling(DenoiserSampling):
     schedule: ScheduleName = "uniform"
     power: Annotated[float, Meta(ge=0.2, le=5)] = 1.0
     tolerance: Annotated[float, Meta(gt=0)] | None = None
-    interval: tuple[Fraction, Fraction] = (0.0, 1.0)
 
     def check(self) -> None:
         """Raise `UserError` for what would not be heeded."""
@@ -196,7 +193,12 @@ class FlowMatching(Denoiser, FlowsAlong):
 
     def evaluations(self, options: FlowSampling) -> int:
         """See `Generator.evaluations`."""
-        return options.passes() * looks(options.solver, options.steps)
+        when = scheduled(options.schedule, options.steps, self.path, options.power)
+        return options.passes(looks(options.solver, when, self.path))
+
+    def usual(self) -> FlowSampling:
+        """See `Generator.usual`; labels that are known are followed a little more strongly than they were learnt."""
+        return FlowSampling() if self.memory is None else FlowSampling(guidance=1.5, interval=(0.15, 0.7))
 
     def quick(self) -> FlowSampling:
         """See `Generator.quick`."""
