@@ -27,11 +27,10 @@ from benchmarks.peers.harness import Peer, numbers_in, padded, side_of
 from benchmarks.step import Timed, limner
 
 from limner.api import Denoises, Generator, Situation
-from limner.config import convert
 from limner.data import DataOptions, Pack, pack, to_float
 from limner.families import build, family
 from limner.recipes import NAMES, configure, recipe
-from limner.tasks.sample import Request, Sampler
+from limner.tasks.sample import Request, Sampler, options_of
 from limner.training import resolve
 from limner.verbs.preparing import spec_of
 
@@ -83,12 +82,11 @@ def of_recipe(name: str, packed: Pack, threads: int, precision: str) -> Contesta
 
 def _ways(model: Generator, name: str) -> Iterator[tuple[str, int, dict[str, Any]]]:
     """By its own settings, with few steps, and with as many passes as the peers, where its steps can be chosen so."""
-    usual = model.evaluations(model.Sampling())
+    usual = model.evaluations(model.usual())
     yield "own settings", usual, {}
     if usual == PASSES or "steps" not in model.Sampling.__struct_fields__:
         return
-    ways = {steps: convert({"steps": steps}, model.Sampling, name) for steps in range(1, PASSES + 1)}
-    passes = {steps: model.evaluations(options) for steps, options in ways.items()}
+    passes = {n: model.evaluations(options_of(model, {"steps": n}, name)) for n in range(1, PASSES + 1)}
     for steps in (FEW, max(steps for steps, count in passes.items() if count <= PASSES)):
         yield f"{steps} steps", passes[steps], {"steps": steps}
 
