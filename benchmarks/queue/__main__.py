@@ -60,13 +60,17 @@ def run_peer(row: Row) -> dict[str, Any]:
 
 
 def run_recipe(row: Row) -> dict[str, Any]:
-    """One of ours: the training begins, or goes on where it was interrupted."""
+    """One of ours: the training begins, or goes on where it was interrupted; or another row's is there already."""
     typed = row.commands(os.path.relpath(SETS, ROOT))
     begun = RUNS / f".{row.name}.begun.json"
+    if row.of and not (row.run / "status.json").exists():
+        raise UserError(f"{row.name} measures the run of {row.of}, which is not here: train that row first")
     if not begun.exists():
-        storage.write_file(begun, json.dumps({**record(row.seed), "command": shlex.join(["limn", *typed["train"]])}))
-    resume = ["--resume"] if (row.run / "config.json").exists() else []
-    limn([*typed["train"], *resume])
+        first = typed["eval" if row.of else "train"]
+        storage.write_file(begun, json.dumps({**record(row.seed), "command": shlex.join(["limn", *first])}))
+    if not row.of:
+        resume = ["--resume"] if (row.run / "config.json").exists() else []
+        limn([*typed["train"], *resume])
     status = json.loads((row.run / "status.json").read_text())
     if status["state"] != "finished":
         raise Stopped(f"{row.name} stands at step {status['step']:,} ({status['reason']})")

@@ -35,6 +35,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     set: dict[str, Any] = {}
     train: tuple[str, ...] = ()
     eval: tuple[str, ...] = ()
+    of: str | None = None
 
     def __post_init__(self) -> None:
         if (self.recipe is None) == (self.peer is None):
@@ -47,16 +48,18 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
             raise ValueError(f"{self.name} belongs to an ablation and has no change, or the other way round")
         if self.peer and (self.set or self.train):
             raise ValueError(f"{self.name} is of a peer: set and train are for recipes")
+        if self.of and (self.peer or self.set or self.train):
+            raise ValueError(f"{self.name} trains nothing: it measures the run of {self.of}")
 
     @property
     def run(self) -> Path:
         """Folder of its run; the sheet of samples lies in it."""
-        return RUNS / self.name
+        return RUNS / (self.of or self.name)
 
     @property
     def sheet(self) -> Path:
         """64 samples, for looking at."""
-        return self.run / "sheet.png"
+        return self.run / (f"sheet-{self.name}.png" if self.of else "sheet.png")
 
     def commands(self, sets: str) -> dict[str, list[str]]:
         """What is typed after `limn`, or after `python -m benchmarks.peers.NAME`; `sets` holds the real pictures."""
@@ -107,7 +110,10 @@ def read_rows(path: Path = ROWS) -> list[Row]:
     names = [row.name for row in rows]
     if twice := {name for name in names if names.count(name) > 1}:
         raise UserError(f"{path}: {', '.join(sorted(twice))} is there twice: give each row a name of its own")
+    known = {row.name: (row.data, row.recipe, row.budget, row.seed, row.size) for row in rows if not row.of}
     for row in rows:
+        if row.of and known.get(row.of) != (row.data, row.recipe, row.budget, row.seed, row.size):
+            raise UserError(f"{path}: {row.name} has to name a row of its own data, recipe, budget, seed and size")
         if row.state == "changed":
             say(f"{row.name} has changed since it was run: give the new row a name of its own")
     return rows

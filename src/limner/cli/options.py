@@ -127,7 +127,9 @@ def sampling_options(held: Callable[..., Any]) -> Callable[..., Any]:
         _LABEL,
         click.option("--steps", type=POSITIVE, metavar="N", help="Steps of the solver."),
         click.option("--solver", metavar="NAME", help="heun, unipc, adaptive ...: see the model's page."),
-        click.option("--guidance", type=float, metavar="W", help="How strongly the label is followed; 1 as it was learnt."),
+        click.option(
+            "--guidance", type=float, metavar="W", help="How strongly the label is followed; 1 as it was learnt."
+        ),
         click.option("--weaker", metavar="RUN", help="A worse run, or RUN@STEP, for --set autoguidance=2."),
         _TRUNCATION,
         _OTHERS,
