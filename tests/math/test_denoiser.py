@@ -10,10 +10,14 @@ import torch.nn.functional as F
 from limner.api import Attribute, Batch, Condition, Progress, Spec
 from limner.draws import PictureDraws, TurnDraws
 from limner.errors import UserError
-from limner.families.diffusion.flow_matching import FlowConfig, FlowMatching
+from limner.families.diffusion.ddpm import DDPM, DDPMConfig
+from limner.families.diffusion.denoiser import BETWEEN, GUIDANCE
+from limner.families.diffusion.edm import EDM, EDMConfig
+from limner.families.diffusion.flow_matching import FlowConfig, FlowMatching, FlowSampling
 from limner.nn.uncertainty import Uncertainty
 from limner.nn.unet import UNetConfig
 from limner.noising.assignment import exchanged, nearest_noise
+from limner.noising.paths import PATHS
 
 SMALL = UNetConfig(patch=1, widths=(8,), blocks=(1,), embedding=16)
 SPEC = Spec(channels=1, height=16, width=16)
@@ -137,3 +141,21 @@ def test_learned_weights_are_trained_and_leave_the_error_to_be_read():
     assert flow.uncertainty.out.bias.grad.abs().item() > 0
     plain = model().loss(batch, Progress(), {})
     assert torch.allclose(losses["_error"], plain["velocity"])  # u begins at 0
+
+
+LABELLED = Spec(channels=1, height=16, width=16, attributes=(Attribute("class", ("a", "b")),))
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_labels_are_followed_more_strongly_between_the_same_noise_levels_on_every_path(path):
+    found = model(LABELLED, path=path)
+    level = found.path.at(torch.tensor(found.usual().interval, dtype=torch.float64))
+    assert (level.sigma / level.alpha).tolist() == pytest.approx(BETWEEN, rel=0.03)
+    assert found.usual().guidance == GUIDANCE and model(path=path).usual() == FlowSampling()
+
+
+def test_labels_are_followed_more_strongly_between_the_same_noise_levels_by_every_method():
+    chain, levels = (kind(config(network=SMALL), LABELLED) for kind, config in ((DDPM, DDPMConfig), (EDM, EDMConfig)))
+    assert levels.usual().interval == pytest.approx(BETWEEN)
+    level = chain.chain.at(torch.tensor([round(t * 1000) for t in chain.usual().interval]), torch.zeros(2))
+    assert (level.sigma / level.alpha).tolist() == pytest.approx(BETWEEN, rel=0.03)

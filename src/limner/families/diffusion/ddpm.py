@@ -183,6 +183,10 @@ class DDPM(Denoiser, Scores):
             yield previews[0].clamp(-1, 1)
         yield state.clamp(-1, 1)
 
+    def moments(self, ratio: Tensor) -> Tensor:
+        """See `Denoiser.moments`: t / T."""
+        return self.chain.find(ratio) / self.chain.steps
+
     def evaluations(self, options: DDPMSampling) -> int:
         """See `Generator.evaluations`; guidance looks twice."""
         return options.passes([step / self.chain.steps for step in self.chain.times(options.steps)[:-1]])

@@ -46,6 +46,9 @@ from limner.samplers.likelihood import Likelihood, settled_log_density
 from limner.samplers.ode import heun
 
 SMALLEST = 4
+GUIDANCE, BETWEEN = 1.5, (0.176, 2.33)
+"""How strongly labels are followed where nobody asks otherwise, and between which noise levels (sigma / alpha)."""
+
 CODE_STEPS = 50
 
 
@@ -115,6 +118,7 @@ class Denoiser(Generator, Conditions, Denoises):
     """
 
     Config: ClassVar[type[Options]] = DenoiserConfig
+    Sampling = DenoiserSampling
     numbers = True
 
     @classmethod
@@ -211,6 +215,17 @@ class Denoiser(Generator, Conditions, Denoises):
         if labels is None:
             labels = done.new_full((len(done), len(self.spec.attributes)), -1)
         return torch.cat([labels, done], 1)
+
+    @abstractmethod
+    def moments(self, ratio: Tensor) -> Tensor:
+        """When sigma / alpha is `ratio`, (B,), as the sampling option `interval` counts it."""
+
+    def usual(self) -> DenoiserSampling:
+        """See `Generator.usual`; labels that are known are followed a little more strongly than they were learnt."""
+        if self.memory is None:
+            return self.Sampling()
+        low, high = (round(float(at), 3) for at in self.moments(torch.tensor(BETWEEN, dtype=torch.float64)))
+        return self.Sampling(guidance=GUIDANCE, interval=(low, high))
 
     def asked(self, condition: Condition | None) -> Tensor | None:
         """The labels (B, A) of a condition, nothing drawn for those left open; None where the model knows none."""

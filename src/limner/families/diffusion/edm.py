@@ -140,6 +140,10 @@ class EDM(Denoiser, FlowsAlong):
         scale = strength(options.autoguidance, level, options.interval)
         return autoguided(clean, "x", z, self.path.at(sigma), asked, scale)
 
+    def moments(self, ratio: Tensor) -> Tensor:
+        """See `Denoiser.moments`: noise levels themselves."""
+        return ratio
+
     def evaluations(self, options: EDMSampling) -> int:
         """See `Generator.evaluations`."""
         solver = "heun" if options.solver == "stochastic" else options.solver

@@ -191,14 +191,14 @@ class FlowMatching(Denoiser, FlowsAlong):
         scale = strength(options.autoguidance, t, options.interval)
         return autoguided(velocity, "velocity", z, self.path.at(time), asked, scale)
 
+    def moments(self, ratio: Tensor) -> Tensor:
+        """See `Denoiser.moments`: times."""
+        return self.path.inner(self.path.time(ratio))
+
     def evaluations(self, options: FlowSampling) -> int:
         """See `Generator.evaluations`."""
         when = scheduled(options.schedule, options.steps, self.path, options.power)
         return options.passes(looks(options.solver, when, self.path))
-
-    def usual(self) -> FlowSampling:
-        """See `Generator.usual`; labels that are known are followed a little more strongly than they were learnt."""
-        return FlowSampling() if self.memory is None else FlowSampling(guidance=1.5, interval=(0.15, 0.7))
 
     def quick(self) -> FlowSampling:
         """See `Generator.quick`."""
