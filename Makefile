@@ -3,11 +3,11 @@
 # make clean   remove the environment and the tools' caches; runs are kept
 #
 # VENV=DIR     an environment other than .venv        PYTHON=python3.12   the Python that makes it
-# BUDGET=2m    how long the demo trains               OUT=runs/demo       where the demo's pictures go
+# BUDGET=2m    how long the demo trains               OUT=demo            where the demo's pictures go
 
 VENV   ?= .venv
 BUDGET ?= 2m
-OUT    ?= runs/demo
+OUT    ?= demo
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 

@@ -318,13 +318,16 @@ def test_runs_are_listed_damaged_ones_too(run, tmp_path):
     for name, config in {"broken": "{", "strange": "[]", "half": '{"recipe": "flow"}'}.items():
         (tmp_path / name).mkdir()
         (tmp_path / name / "config.json").write_text(config)
-    (tmp_path / "empty").mkdir()
+    (tmp_path / "torn").mkdir()
+    (tmp_path / "torn" / "metrics.jsonl").write_text("{}")
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / "report.html").write_text("a comparison, which is no run")
     (tmp_path / "good").symlink_to(run.path)
     found = {row["name"]: row for row in limner.list_runs(tmp_path)}
-    assert set(found) == {"broken", "strange", "half", "empty", "good"}
+    assert set(found) == {"broken", "strange", "half", "torn", "good"}
     assert found["good"]["recipe"] == "tiny" and found["good"]["state"] == "finished" and found["good"]["fault"] is None
     assert found["good"]["size"] == "8x8x1" and found["good"]["step"] == 30 and found["good"]["bytes"] > 10_000
-    assert all(found[name]["fault"] for name in ("broken", "strange", "half", "empty"))
+    assert all(found[name]["fault"] for name in ("broken", "strange", "half", "torn"))
     assert limner.list_runs(tmp_path / "nowhere") == []
 
 

@@ -141,6 +141,11 @@ def checkpoint_name(step: int) -> str:
     return f"step-{step:08d}"
 
 
+def holds_a_run(path: Path) -> bool:
+    """Whether a folder has anything that only a run has, be it whole or not."""
+    return any((path / name).is_file() for name in (CONFIG, WEIGHTS, METRICS, JOURNAL, STATUS))
+
+
 def list_runs(root: str | Path = ROOT) -> list[RunFolder]:
     """All runs below `root`, the newest last."""
     return [RunFolder(p) for p in sorted(_run_folders(Path(root)), key=lambda p: (p / CONFIG).stat().st_mtime)]

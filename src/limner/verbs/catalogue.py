@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from limner.errors import UserError
-from limner.runs import CONFIG, ROOT, STATUS
+from limner.runs import CONFIG, ROOT, STATUS, holds_a_run
 
 
 def able(capability: str) -> Iterator[str]:
@@ -57,12 +57,12 @@ def describe(
 
 
 def list_runs(root: str | Path = ROOT) -> list[dict[str, Any]]:
-    """Every folder below `root`, newest last: name, recipe, data, picture size, step, state, score, bytes, date.
+    """Every run below `root`, newest last: name, recipe, data, picture size, step, state, score, bytes, date.
 
-    A folder that cannot be read as a run is listed with its `fault`.
+    A run that cannot be read is listed with its `fault`; folders of other things are left out.
     """
     root = Path(root)
-    found = [_run(path) for path in root.iterdir() if path.is_dir() and path.name[0] != "."] if root.is_dir() else []
+    found = [_run(path) for path in root.iterdir() if holds_a_run(path)] if root.is_dir() else []
     return sorted(found, key=lambda run: (run["date"], run["name"]))
 
 
