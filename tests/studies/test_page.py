@@ -64,7 +64,7 @@ def compared(tmp_path_factory):
     settings = {"threads": 1, "precision": "float32", "layout": "contiguous"}
     out = folder / "out"
     how = {"steps": 30, "seeds": 2, "settings": settings, "quiet": True, "out": out}
-    models = [TINY, str(given), f"too few={few}"]
+    models = [str(given), TINY, f"too few={few}"]
     cost = limner.compare("digits", models, dry_run=True, **how)
     assert not (out / "rows").exists()
     first = limner.compare("digits", models, shard="1/2", **how)
@@ -136,7 +136,7 @@ def test_a_report_of_failures_alone(compared, tmp_path):
     from limner.studies.compare.report import Report
     from limner.studies.compare.rows import finish
 
-    asked = compared["report"]["results"][0]["row"]
+    asked = next(one["row"] for one in compared["report"]["results"] if one["row"]["kind"] == "train")
     rows = named_rows([Row(**{**asked, "label": label}) for label in ("a", "b")])
     finish(tmp_path, rows[0], lambda row: {"failed": "no <luck>"})
     report = Report(tmp_path, rows, limner.pack("digits"), "limn compare").write()

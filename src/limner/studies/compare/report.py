@@ -81,7 +81,7 @@ class Report:
             "command": self.command,
             **self.state(),
             "data": self._data(),
-            "training": self.rows[0].length if any(row.kind == "train" for row in self.rows) else None,
+            "training": next((row.length for row in self.rows if row.kind == "train"), None),
             "n": measured[0]["n"] if measured else self.rows[0].n,
             "protocol": measured[0]["protocol"] if measured else None,
             "protocol_detail": measured[0]["protocol_detail"] if measured else None,

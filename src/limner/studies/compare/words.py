@@ -78,9 +78,9 @@ def duration(seconds: float) -> str:
 def _situation(report: dict[str, Any]) -> str:
     pictures = f"your {report['data']['pictures']:,} pictures"
     length = report["training"]
-    if length is None:
+    if length is None or report["models"][0]["kind"] != "train":
         count = len(report["models"])
-        return f"Of these {count} sets, nearest to {pictures}" if count > 1 else f"Measured against {pictures}"
+        return f"Of these {count}, nearest to {pictures}" if count > 1 else f"Measured against {pictures}"
     if "budget" in length:
         return f"For {pictures} and {duration(length['budget'])} of training"
     return f"For {pictures} and {length['steps']:,} steps of training"
