@@ -25,8 +25,8 @@ RECIPE = Recipe(
     summary="flow matching with a small UNet; the best pictures per minute",
     build=build,
     scores=(
-        {"data": "MNIST", "size": 28, "budget": "10m", "fd": 2.3, "floor": 1.5, "commit": "ef8e475"},
-        {"data": "CIFAR-10", "size": 32, "budget": "10m", "fd": 13.5, "floor": 1.6, "commit": "284bb9e"},
+        {"data": "MNIST", "size": 28, "budget": "10m", "fd": 2.2, "floor": 1.5, "commit": "d0848ab"},
+        {"data": "CIFAR-10", "size": 32, "budget": "10m", "fd": 12.5, "floor": 1.6, "commit": "d0848ab"},
         {"data": "avatars", "size": 32, "budget": "10m", "fd": 5.4, "floor": 3.2, "commit": "1933e34"},
         {"data": "avatars", "size": 64, "budget": "10m", "fd": 11.0, "floor": 1.8, "commit": "1933e34"},
     ),
