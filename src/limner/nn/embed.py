@@ -173,8 +173,8 @@ class LabelMemory(nn.Module):
         """
         open_ = torch.full((draws.size, self.rows.shape[1]), -1, device=self.rows.device)
         asked = open_ if labels is None else labels
-        rows = self.known()
-        if len(rows) == 0 or not bool((asked < 0).any()):
+        rows = self.known() if bool((asked < 0).any()) else self.rows[:0]
+        if len(rows) == 0:
             return asked
         near = ((asked[:, None] - rows).abs() <= self.reach) & (rows >= 0)
         agree = (near | (asked[:, None] < 0)).all(2)  # (B, K)
