@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections import deque
 from collections.abc import Iterator
 
 from limner.config import Training
 from limner.training.plan import Plan
 
 GUESSED_SECONDS_PER_STEP = 0.1
+
+OFTEN, LATELY, FEWEST = 0.02, 0.06, 3
+"""Share of the budget, or of the plan, after which the plan is mended; share and steps by which a pace is known."""
 
 CHECKPOINT_SECONDS = 60.0
 """A run loses at most about this much to a kill."""
@@ -74,7 +78,7 @@ class Planner:
         self.plan, self.clock, self.train = plan, clock, train
         self._guess = seconds_per_step or GUESSED_SECONDS_PER_STEP
         self.reserve = 0.0
-        self._taken = 0
+        self._marks = deque([0.0])  # seconds of stepping after each of the last steps
         self._next = 0.0
 
     def begin(self) -> None:
@@ -92,12 +96,14 @@ class Planner:
             self.plan.decide(0, max(10, int(self.train.budget / self._guess)))
 
     def replan(self, step: int) -> None:
-        """Bring the plan's end into line with the clock, at about fifty moments of the budget.
+        """Bring the plan's end into line with the clock, at about fifty moments of the budget and of the plan.
 
-        Entries that a killed process has logged beyond `step` are replayed, never decided again.
+        The pace is that of the last steps, so that a machine that was busy for a while does not count as slow for good:
+        steps that are planned to be few and then are many would take the training to its end in a moment. Entries that
+        a killed process has logged beyond `step` are replayed, never decided again.
         """
         budget = self.train.budget
-        self._taken += 1
+        self._marks.append(self.clock.stepping)
         if budget is None or self.train.plan or self.plan.decided(step):
             return
         seconds = self.clock.seconds
@@ -105,11 +111,19 @@ class Planner:
         if left <= 0:
             self.plan.decide(step, step)
             return
-        if seconds < self._next or self._taken < 3:
+        advanced = self.plan.fraction(step) - self.plan.entries[-1].fraction
+        if len(self._marks) <= FEWEST or (seconds < self._next and advanced < OFTEN):
             return
-        self._next = seconds + max(0.01, min(0.02 * budget, 0.25 * left))
+        self._next = seconds + max(0.01, min(OFTEN * budget, 0.25 * left))
         share_of_steps = self.clock.stepping / self.clock.here
-        total = step + max(1, int(left * share_of_steps / (self.clock.stepping / self._taken)))
+        total = step + max(1, int(left * share_of_steps / self._seconds_per_step(LATELY * budget)))
         total = min(total, self.train.steps or total)
         if abs(total - self.plan.total(step)) > 0.01 * (total - step) or total - step < 20:
             self.plan.decide(step, total)
+
+    def _seconds_per_step(self, window: float) -> float:
+        """Of the steps of the last `window` seconds, and of the last `FEWEST` at least."""
+        marks = self._marks
+        while len(marks) > FEWEST + 1 and marks[-1] - marks[1] >= window:
+            marks.popleft()
+        return max((marks[-1] - marks[0]) / (len(marks) - 1), 1e-9)
