@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import resource
 import signal
 import subprocess
@@ -155,14 +156,17 @@ def test_eval(call, inside):
 
 
 def test_runs(call, inside):
-    Path("runs/wreck").mkdir(exist_ok=True)
+    Path("runs/wreck").mkdir()
+    Path("runs/wreck/metrics.jsonl").touch()
+    Path("runs/comparison/rows").mkdir(parents=True)
     code, out, _ = call("runs")
     assert code == 0
     row = next(line for line in out.splitlines() if line.startswith("tiny-0001"))
     assert "8x8x1" in row and "finished" in row and "digits" in row
     assert "wreck" in out and "it has no config.json" in out
     assert {entry["name"] for entry in json.loads(call("runs", "--json")[1])} == {"tiny-0001", "wreck"}
-    Path("runs/wreck").rmdir()
+    shutil.rmtree("runs/wreck")
+    shutil.rmtree("runs/comparison")
 
 
 def test_no_runs_yet(call, tmp_path, monkeypatch):
