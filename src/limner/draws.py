@@ -44,7 +44,7 @@ class Draws(ABC):
 
     @abstractmethod
     def even(self, name: str) -> Tensor:
-        """Uniform numbers in [0, 1), (size,) float64, which lie evenly whatever run of pictures one takes.
+        """Uniform numbers in [0, 1), (size,) float32, which lie evenly whatever run of pictures one takes.
 
         Each is the fractional part of a start that all share and of the picture's number times the golden ratio
         (Niederreiter 1992, "Random number generation and quasi-Monte Carlo methods", section 3.1).
@@ -76,7 +76,8 @@ class Draws(ABC):
 
     def _even(self, numbers: Sequence[int], *key: int | str) -> Tensor:
         start = torch.rand((), generator=_generator(*key), dtype=torch.float64)
-        return ((start + GOLDEN * torch.tensor(numbers, dtype=torch.float64)) % 1).to(self.device)
+        even = (start + GOLDEN * torch.tensor(numbers, dtype=torch.float64)) % 1
+        return even.float().clamp_max(1 - 2**-24).to(self.device)  # in float32, which every device has, it might be 1
 
 
 class TurnDraws(Draws):

@@ -100,7 +100,7 @@ class DenoiserSampling(Options):
     """
 
     guidance: Size = 1.0
-    interval: tuple[Size, Size] = (0.0, 1.0)
+    interval: tuple[Fraction, Fraction] = (0.0, 1.0)
     autoguidance: Size = 1.0
 
     def passes(self, times: Sequence[float]) -> int:
@@ -224,7 +224,8 @@ class Denoiser(Generator, Conditions, Denoises):
         """See `Generator.usual`; labels that are known are followed a little more strongly than they were learnt."""
         if self.memory is None:
             return self.Sampling()
-        low, high = (round(float(at), 3) for at in self.moments(torch.tensor(BETWEEN, dtype=torch.float64)))
+        between = torch.tensor(BETWEEN, dtype=torch.float64, device="cpu")
+        low, high = (round(float(at), 3) for at in self.moments(between))
         return self.Sampling(guidance=GUIDANCE, interval=(low, high))
 
     def asked(self, condition: Condition | None) -> Tensor | None:
