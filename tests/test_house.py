@@ -84,7 +84,7 @@ COMBINED = {
         "architectures",
         {"rules", "regularisers", "stabilisers", "game", "styled", "attending"},
     ),
-    "limner.families.diffusion": ({"denoiser", "finish"}, "", set()),
+    "limner.families.diffusion": ({"aligning", "denoiser", "finish"}, "", set()),
     "limner.families.baselines": ({"closed_form"}, "", set()),
 }
 

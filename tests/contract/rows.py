@@ -22,6 +22,7 @@ ROWS = {
             {"augmentation": ["turn", "turn"]},
             {"augmentation_probability": 0.5},
             {"candidates": 2, "coupled": 2},
+            {"alignment": -0.1},
             {"finish.since": 0.5},
             {"finish.slope": 0.1},
             {"finish.perceptual": 0.1, "small": 0.5, "finish.since": 0.4},

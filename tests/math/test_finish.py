@@ -88,7 +88,7 @@ def test_it_comes_last_and_not_where_the_model_is_looked_at():
 
 def test_what_is_looked_at_is_the_picture_that_the_network_finds():
     model, batch = flow(perceptual=0.5), shown()
-    point, said = model.guess(batch, None)
+    point, _, said = model.guess(batch, None)
     time = point.time[:, None, None, None]
     by_hand = point.z - time * said  # x = z - t v on straight lines
     clean = convert(said, point.z, point.level, "velocity", "x")

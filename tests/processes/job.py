@@ -49,6 +49,7 @@ VARIANTS: dict[str, tuple[str, dict[str, object]]] = {
     ),
     "told": ("flow", {"augmentation": ["mirror", "turn", "shift"], "augmentation_probability": 0.5}),
     "finished": ("flow", {"coupled": 2, "finish.perceptual": 0.1, "finish.adversarial": 0.1, "finish.since": 0.4}),
+    "aligned": ("flow", {"alignment": 0.5}),
     "spectral": ("dcgan", {"spectral": True, "generator_spectral": True, "loss": "hinge", "flips": 0.2}),
 }
 """A recipe and options that look across the batch, or keep something from step to step."""

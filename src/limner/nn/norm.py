@@ -59,8 +59,12 @@ class RMSNorm(nn.Module):
 
 def over_rms(x: Tensor, dim: int) -> Tensor:
     """1 over the root mean square along `dim`, which stays with length 1; in float32 or more."""
-    wide = x if x.dtype == torch.float64 else x.float()  # squares need the range
-    return torch.rsqrt(wide.square().mean(dim, keepdim=True) + EPS)
+    return torch.rsqrt(wide(x).square().mean(dim, keepdim=True) + EPS)
+
+
+def wide(x: Tensor) -> Tensor:
+    """In float32 or more: for squares, which need the range, and for sums over many values."""
+    return x if x.dtype == torch.float64 else x.float()
 
 
 class BatchNorm(nn.Module):
@@ -88,9 +92,8 @@ class BatchNorm(nn.Module):
         return F.batch_norm(x, mean, var, self.weight, self.bias, self.training, self.momentum, EPS)
 
     def _over(self, processes: Processes, x: Tensor) -> Tensor:
-        wide = x if x.dtype == torch.float64 else x.float()
         dims = [d for d in range(x.dim()) if d != 1]
-        own = torch.stack(torch.var_mean(wide, dims, correction=0))  # (2, C), variances first
+        own = torch.stack(torch.var_mean(wide(x), dims, correction=0))  # (2, C), variances first
         # Each process fills in its own row, so that one sum over processes gives all rows to all.
         rows = [own if rank == processes.rank else torch.zeros_like(own) for rank in range(processes.world)]
         vars_, means = processes.total(torch.stack(rows)).unbind(1)  # (P, C) each, of equally many pictures
@@ -105,5 +108,5 @@ class BatchNorm(nn.Module):
         if self.weight is not None and self.bias is not None:
             scale, shift = scale * self.weight, shift * self.weight + self.bias
         shape = (1, -1) + (1,) * (x.dim() - 2)
-        y = torch.addcmul(shift.view(shape), wide, scale.view(shape))
+        y = torch.addcmul(shift.view(shape), wide(x), scale.view(shape))
         return y.to(x.dtype)

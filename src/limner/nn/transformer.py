@@ -163,13 +163,17 @@ class Transformer(nn.Module):
 
     def forward(self, x: Tensor, time: Tensor, labels: Tensor | None = None) -> Tensor:
         """(B, C, H, W), (B,) in [0, 1], (B, A) with -1 for null, to (B, C', H, W)."""
+        return self.knowing(x, time, labels)[1]
+
+    def knowing(self, x: Tensor, time: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """`features` and what `forward` gives, at the cost of the latter."""
         embedded = self.embedded(time, labels)
         h, turns, shape = self.tokens(x)
-        h = self.through(h, embedded, turns)
+        known, h = self.through(h, embedded, turns)
         scale, shift = self.modulation(embedded)[:, None].chunk(2, -1)
         h = modulated(h, scale, shift).mT.unflatten(2, shape)  # (B, W, h, w)
         y = F.pixel_shuffle(self.head(h), self.config.patch)
-        return cropped(y, *x.shape[2:])
+        return known.mT.unflatten(2, shape), cropped(y, *x.shape[2:])
 
     @property
     def known(self) -> int:
@@ -199,29 +203,32 @@ class Transformer(nn.Module):
         h = h + places(height, width, self.config.width, h.device).to(h.dtype)
         return h, rotations(height, width, self.config.width // self.config.heads, h), (height, width)
 
-    def through(self, h: Tensor, embedded: Tensor, turns: Turns) -> Tensor:
-        """(B, T, W) to (B, T, W) by all blocks; in training some tokens may skip those in the middle."""
+    def through(self, h: Tensor, embedded: Tensor, turns: Turns) -> tuple[Tensor, Tensor]:
+        """(B, T, W) to (B, T, W) after half of the blocks and after all; in training tokens may skip the middle."""
         first, end = self.config.middle
-        for block in self.blocks[:first]:
-            h = block(h, embedded, turns)
-        whole, among, kept = h, turns, None
-        if self.training and self.config.routing:
-            kept = self.chosen(h)  # (B, K, 1)
-            h = h.gather(1, kept.expand(-1, -1, h.shape[2]))
-            cos, sin = (part[0, kept[:, :, 0]] for part in turns)
-            among = (cos, sin)
-        for block in self.blocks[first:end]:
+        whole, among, kept, known = h, turns, None, h
+        for number, block in enumerate(self.blocks):
+            if number == first and self.training and self.config.routing:
+                whole, kept = h, self.chosen(h)  # (B, K, 1)
+                h = h.gather(1, kept.expand(-1, -1, h.shape[2]))
+                cos, sin = (part[0, kept[:, :, 0]] for part in turns)
+                among = (cos, sin)
+            if number == end:
+                h, among, kept = back(whole, kept, h), turns, None
+            if number == len(self.blocks) // 2:
+                known = back(whole, kept, h)
             h = block(h, embedded, among)
-        if kept is not None:
-            h = whole.scatter(1, kept.expand(-1, -1, h.shape[2]), h)
-        for block in self.blocks[end:]:
-            h = block(h, embedded, turns)
-        return h
+        return known, h
 
     def chosen(self, h: Tensor) -> Tensor:
         """Places (B, K, 1) of the tokens that skip nothing; every picture has its own."""
         kept = max(1, round(h.shape[1] * (1 - self.config.routing)))
         return layer_uniform(h[:, :, :1].detach().float()).argsort(1)[:, :kept]
+
+
+def back(whole: Tensor, kept: Tensor | None, among: Tensor) -> Tensor:
+    """All tokens (B, T, W), those that were `kept` (B, K, 1) as they have become; None: it is all that have."""
+    return among if kept is None else whole.scatter(1, kept.expand(-1, -1, whole.shape[2]), among)
 
 
 def modulated(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:

@@ -146,8 +146,13 @@ class UNet(nn.Module):
 
     def forward(self, x: Tensor, time: Tensor, labels: Tensor | None = None) -> Tensor:
         """(B, C, H, W), (B,) in [0, 1], (B, A) with -1 for null, to (B, C', H, W)."""
+        return self.knowing(x, time, labels)[1]
+
+    def knowing(self, x: Tensor, time: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """`features` and what `forward` gives, at the cost of the latter."""
         embedded = self.embedded(time, labels)
-        h, skips = self.descended(x, embedded)
+        known, skips = self.descended(x, embedded)
+        h = known
         for level in reversed(range(len(self.up))):
             h = F.interpolate(self.raise_[level](h), scale_factor=2, mode="nearest")
             h = self.merge[level](torch.cat([h, skips[level]], 1))
@@ -155,7 +160,7 @@ class UNet(nn.Module):
                 h = block(h, embedded)
 
         y = F.pixel_shuffle(self.head(F.silu(self.norm(h))), self.config.patch)
-        return cropped(y, *x.shape[2:])
+        return known, cropped(y, *x.shape[2:])
 
     @property
     def known(self) -> int:

@@ -38,6 +38,7 @@ from limner.losses.dequantisation import bits, dequantised
 from limner.nn import told as changes
 from limner.nn.backbone import Backbone, backbone
 from limner.nn.embed import LabelMemory, labels_to_paint, labels_to_train
+from limner.nn.norm import wide
 from limner.nn.told import ToldName
 from limner.nn.unet import UNetConfig
 from limner.noising.assignment import exchanged, nearest_noise
@@ -200,8 +201,7 @@ class Denoiser(Generator, Conditions, Denoises):
 
         Of pictures whose labels do not tell how they were changed it is told that they were not.
         """
-        said: Tensor = self.network(z, time, self.told(labels, len(z)))
-        return said if said.dtype == torch.float64 else said.float()
+        return wide(self.network(z, time, self.told(labels, len(z))))
 
     def told(self, labels: Tensor | None, size: int) -> Tensor | None:
         """All that the network is told of `size` pictures: that none was changed, where labels (B, A) do not say."""

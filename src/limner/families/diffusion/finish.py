@@ -12,7 +12,6 @@ import contextlib
 from collections.abc import Iterator
 from typing import Annotated
 
-import torch
 import torch.nn.functional as F
 from msgspec import Meta
 from torch import Tensor, nn
@@ -21,6 +20,7 @@ from limner.config import Fraction, Optimiser, Options, Size
 from limner.errors import UserError
 from limner.losses.adversarial import pairs_won, relativistic
 from limner.losses.penalties import squared_slope
+from limner.nn.norm import wide
 
 
 class Finish(Options):
@@ -84,7 +84,7 @@ class Judge(nn.Module):
 
 def evened(known: Tensor) -> Tensor:
     """Features (B, W, H, W') less their mean and over their deviation, a picture at a time, in float32 or more."""
-    return F.group_norm(known if known.dtype == torch.float64 else known.float(), 1)
+    return F.group_norm(wide(known), 1)
 
 
 def difference(found: Tensor, true: Tensor) -> Tensor:

@@ -15,11 +15,14 @@ from msgspec import Meta
 from torch import Tensor, nn
 
 from limner.api import Batch, Condition, Losses, Phase, Progress, Scratch, Spec, Stage
+from limner.config import Size
 from limner.draws import Draws
 from limner.errors import UserError
+from limner.families.diffusion.aligning import NEARER, Foreteller
 from limner.families.diffusion.denoiser import Denoiser, DenoiserConfig, DenoiserSampling, FlowsAlong, FollowedConfig
 from limner.families.diffusion.finish import Finish, Judge, difference, evened, frozen
 from limner.losses.adversarial import relativistic_generator
+from limner.nn.norm import wide
 from limner.nn.uncertainty import Uncertainty
 from limner.noising.paths import PATHS, Noised, PathName, Target, convert, noised, spread
 from limner.noising.times import Sampling, Weighting, draw_times, weights
@@ -36,6 +39,7 @@ class FlowConfig(FollowedConfig):
     Attributes:
         prediction: what the network says; the loss is on the velocity in any case.
         time, time_mean, time_std: which times are trained on; mean and std are of the logit-normal.
+        alignment: weight of the error in foretelling what the network itself knows of the picture with less noise.
         finish: what is asked of the end of the training, beside the error of the velocity.
     """
 
@@ -45,6 +49,7 @@ class FlowConfig(FollowedConfig):
     time_mean: float = 0.0
     time_std: Annotated[float, Meta(gt=0)] = 1.0
     weighting: Weighting = "none"
+    alignment: Size = 0.0
     finish: Finish = Finish()
 
 
@@ -90,6 +95,7 @@ class FlowMatching(Denoiser, FlowsAlong):
         self.path = PATHS[config.path]()
         self.uncertainty = Uncertainty() if config.weighting == "learned" else None
         self.prior = float(self.path.at(torch.ones(1, device="cpu")).sigma)
+        self.foreteller = Foreteller(self.network.known) if config.alignment else None
         self.judge = Judge(self.network.known) if config.finish.adversarial else None
 
     def stages(self) -> tuple[Stage, ...]:
@@ -105,19 +111,25 @@ class FlowMatching(Denoiser, FlowsAlong):
 
     def trained(self) -> tuple[nn.Module, ...]:
         """See `Denoiser.trained`."""
-        return (self.network,) if self.uncertainty is None else (self.network, self.uncertainty)
+        return tuple(part for part in (self.network, self.uncertainty, self.foreteller) if part is not None)
 
     # The loss.
 
     def terms(self, batch: Batch, labels: Tensor | None, progress: Progress | None = None) -> dict[str, Tensor]:
         """|v(z, t) - (n - x)|^2 per value, with z = (1 - t) x + t n (2209.03003, equation 1, with time reversed)."""
-        point, said = self.guess(batch, labels)
+        point, known, said = self.guess(batch, labels)
         error = F.mse_loss(said, point.target("velocity").to(said.dtype), reduction="none").flatten(1).mean(1)
         if self.uncertainty is not None:
             terms = {"velocity": self.uncertainty.weighted(error, point.time), "_error": error.detach()}
         else:
             terms = {"velocity": error * weights(self.config.weighting, point.level)}
-        if progress is None or progress.stage != FINISH:
+        if progress is None:
+            return terms
+        if self.foreteller is not None:
+            assert known is not None
+            clearer = self.known_of_less(batch, point, labels)
+            terms["alignment"] = self.config.alignment * self.foreteller.missed(known, clearer)
+        if progress.stage != FINISH:
             return terms
         finish = self.config.finish
         found, true = self.looked_at(batch, convert(said, point.z, point.level, "velocity", "x"), labels)
@@ -132,16 +144,27 @@ class FlowMatching(Denoiser, FlowsAlong):
         assert self.judge is not None
         labels = self.shown(batch)
         with torch.no_grad():
-            point, said = self.guess(batch, labels)
+            point, _, said = self.guess(batch, labels)
             found, true = self.looked_at(batch, convert(said, point.z, point.level, "velocity", "x"), labels)
         return self.judge.loss(found, true, self.config.finish.slope)
 
-    def guess(self, batch: Batch, labels: Tensor | None) -> tuple[Noised, Tensor]:
-        """The batch's pictures noised to times that are drawn, and the velocity that the network says."""
+    def guess(self, batch: Batch, labels: Tensor | None) -> tuple[Noised, Tensor | None, Tensor]:
+        """The batch's pictures noised to times that are drawn, what is known of them if asked for, and the velocity."""
         config, noise = self.config, self.noise(batch)
         time = draw_times(batch.draws, self.path, config.time, config.time_mean, config.time_std)
         point = noised(self.path, batch.pictures, noise, time)
-        return point, self.velocity(point.z, time, labels)
+        if self.foreteller is None:
+            return point, None, self.velocity(point.z, time, labels)
+        known, said = self.network.knowing(point.z, time, self.told(labels, len(time)))
+        return point, known, convert(wide(said), point.z, point.level, config.prediction, "velocity")
+
+    @torch.no_grad()
+    def known_of_less(self, batch: Batch, point: Noised, labels: Tensor | None) -> Tensor:
+        """What the network knows of the same pictures with up to `NEARER` less of the same noise."""
+        less = NEARER * batch.draws.uniform("less")  # (B,)
+        time = self.path.inner(point.time - less.to(point.time.dtype))
+        nearer = noised(self.path, batch.pictures, point.noise, time)
+        return self.network.features(nearer.z, time, self.told(labels, len(time)))
 
     def looked_at(self, batch: Batch, clean: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
         """What the network knows of pictures (B, C, H, W) and of the batch's, noised alike at even times.

@@ -25,6 +25,7 @@ from limner.losses import likelihoods
 from limner.nn.codec import CodecOptions, codec
 from limner.nn.coupling import CouplingFlow
 from limner.nn.embed import LabelEmbedding, LabelMemory, drop_labels
+from limner.nn.norm import wide
 
 
 class VAEConfig(CodecOptions):
@@ -143,7 +144,7 @@ class VAE(api.Generator, api.Conditions, api.Encodes, api.Scores):
 
     def posterior(self, pictures: Tensor, given: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance (B, latent) of q(z | x)."""
-        mean, log_variance = self.exactly(self.network.encode(pictures, given)).chunk(2, 1)
+        mean, log_variance = wide(self.network.encode(pictures, given)).chunk(2, 1)
         return mean, log_variance.clamp(-20.0, 10.0)
 
     def divergence(self, z: Tensor, mean: Tensor, log_variance: Tensor, given: Tensor) -> Tensor:
@@ -161,7 +162,7 @@ class VAE(api.Generator, api.Conditions, api.Encodes, api.Scores):
 
     def surprise(self, pictures: Tensor, said: Tensor, discrete: bool = False) -> Tensor:
         """-log p(x | z) of each value (B, C, H, W) from what the decoder said; `discrete` of the 8-bit pictures."""
-        said = self.exactly(said)
+        said = wide(said)
         if self.config.likelihood == "bernoulli":
             return likelihoods.bernoulli(pictures, said)
         mean, log_scale = said.chunk(2, 1) if self.pixelwise else (said, self.scale(said))
@@ -177,11 +178,6 @@ class VAE(api.Generator, api.Conditions, api.Encodes, api.Scores):
             return self.SCALE_GAIN * self.log_scale
         assert isinstance(self.config.scale, float)
         return like.new_tensor(math.log(self.config.scale))
-
-    @staticmethod
-    def exactly(x: Tensor) -> Tensor:
-        """In float32 or better, for sums over many values."""
-        return x if x.dtype == torch.float64 else x.float()
 
     def probe(self, batch: Batch) -> dict[str, Tensor]:
         """Squared error of reconstructions."""
@@ -207,7 +203,7 @@ class VAE(api.Generator, api.Conditions, api.Encodes, api.Scores):
     def decode(self, codes: Tensor, condition: Condition | None = None) -> Tensor:
         """Mean pictures (B, C, H, W) of codes (B, latent)."""
         given = self.given(condition.labels if condition else None, len(codes))
-        said = self.exactly(self.network.decode(codes, given))
+        said = wide(self.network.decode(codes, given))
         if self.config.likelihood == "bernoulli":
             return 2 * said.sigmoid() - 1
         return said[:, : self.spec.channels].clamp(-1.0, 1.0)
