@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 PARITY_COSINE, PARITY_LOSS, PARITY_STEPS = 0.999, 0.02, 50
 
-PARITY_SHARE = 0.05
-"""Of the training that lies ahead: judging bfloat16 may take no longer, or it is not used."""
+PARITY_SHARE = 1 / 3
+"""Of the time that bfloat16 would save: judging it may take no longer, or it is not used."""
 
 GAIN = 1.05
 """How many times as fast bfloat16 has to be: for less it is not worth being judged."""
@@ -61,8 +61,8 @@ class Patience:
                 self._say(f"is bfloat16 as good as float32? About {runs * whole:.0f} s to find out ...")
             if len(losses) > 2 and began - self._began + runs * whole > self.allowed:
                 raise TooLong(
-                    f"to judge it takes about {began - self._began + runs * whole:.0f} s, and {self.allowed:.0f} s "
-                    f"({PARITY_SHARE:.0%} of the training) is all that may be spent on it"
+                    f"to judge it takes about {began - self._began + runs * whole:.0f} s, and {self.allowed:.0f} s is "
+                    "all that may be spent on it, a third of what it would save"
                 )
         return float(np.mean(losses[PARITY_STEPS // 2 :]))
 
