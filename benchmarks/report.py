@@ -30,8 +30,8 @@ Trained for the budget on the machine named below, then measured by `limn eval`:
 never saw, in Limner's own features. Such numbers compare under one protocol, and not with those of other features.
 FD, KID: lower is better. The floor is what real pictures score in the samples' place. Brackets: 95 % interval.
 A screen is a short run that chooses what a final is worth. Trained/s and painted/s: pictures a second on that machine.
-FD grows where fewer pictures are measured (n): compare it with the floor at the same n. A row that is called guided
-is the run of another row, painted anew since `flow` guides a little by itself and labels are drawn evenly.
+FD grows where fewer pictures are measured (n): compare it with the floor at the same n. A final that is called guided
+is the run of another row, painted anew since `flow` and `ddpm` guide a little by themselves and labels are drawn evenly.
 """
 
 
