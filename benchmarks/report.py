@@ -31,7 +31,7 @@ never saw, in Limner's own features. Such numbers compare under one protocol, an
 FD, KID: lower is better. The floor is what real pictures score in the samples' place. Brackets: 95 % interval.
 A screen is a short run that chooses what a final is worth. Trained/s and painted/s: pictures a second on that machine.
 FD grows where fewer pictures are measured (n): compare it with the floor at the same n. A final that is called guided
-is the run of another row, painted anew since `flow` and `ddpm` guide a little by themselves and labels are drawn evenly.
+is the run of another row, painted anew since `flow` and `ddpm` guide a little by themselves and draw labels evenly.
 """
 
 
