@@ -106,8 +106,7 @@ def test_foretelling_can_be_learnt():
     assert first.item() > 1.5 and loss.item() < 0.5
 
 
-def test_networks_say_the_same_as_before_of_odd_sides():
-    """Padded inside, cropped on the way out, whichever way they are asked."""
+def test_odd_sides_are_padded_inside_and_cropped():
     time = torch.full((2,), 0.3)
     for network in (UNet(NETWORKS["unet"], 1, 1), Transformer(NETWORKS["transformer"], 1, 1)):
         assert network.knowing(torch.zeros(2, 1, 7, 5), time)[1].shape == (2, 1, 7, 5)
