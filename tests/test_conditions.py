@@ -4,9 +4,12 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import limner
+from limner.draws import PictureDraws
+from limner.nn.embed import labels_to_paint
 
 SHORT = {"threads": 1, "quiet": True, "precision": "float32", "layout": "contiguous", "scores": 0, "compile": "off"}
 SMALL = {"network.widths": [16], "network.blocks": [2], "network.embedding": 32, "label_dropout": 0.1}
@@ -51,6 +54,34 @@ def test_an_open_number_is_drawn_as_seen_and_batches_do_not_matter(run):
     assert np.abs(whole - run.sample(9, label=asked, steps=4, batch=2).numpy()).max() <= 1
     spread = run.sample(40, steps=8).numpy().mean((1, 2, 3))
     assert spread.std() > 20, "nothing asked: all kinds of light"
+
+
+def test_what_is_left_open_beside_what_is_asked_is_drawn_as_seen(run):
+    _, model = run._model("cpu")
+    asked = torch.tensor([[0, -1], [1, -1], [-1, -1]] * 8)
+    with torch.no_grad():
+        told = labels_to_paint(model.memory, asked, PictureDraws(0, range(24)))
+    assert bool((told >= 0).all()) and bool((told[asked >= 0] == asked[asked >= 0]).all())
+    seen = {tuple(row) for row in model.memory.known().tolist()}
+    assert {tuple(row) for row in told.tolist()} <= seen, "combinations of training, not of chance"
+    assert told[::3, 1].unique().numel() > 4, "all kinds of light"
+    with pytest.raises(limner.UserError, match="names side twice"):
+        run.sample(1, label="side=left,side=right")
+
+
+def test_pictures_have_codes_and_likelihoods(run, lamps):
+    pictures = run.sample(4, label="all", steps=8, precision="float32")
+    codes = run.encode(pictures.numpy(), label="all")
+    assert codes.shape == (4, 1, 8, 8) and 0.3 < codes.std() < 3
+    assert np.abs(run.decode(codes, label="all").numpy().astype(int) - pictures.numpy()).max() <= 1
+    assert run.encode([lamps / "000.png"]).shape == (1, 1, 8, 8)
+    likely = run.bits_per_dimension([lamps / "000.png", lamps / "001.png"], keys={"score.tolerance": 0.2})
+    noise = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 1), dtype=np.uint8)
+    assert (likely < run.bits_per_dimension(noise, keys={"score.tolerance": 0.5})).all()
+    with pytest.raises(limner.UserError, match=r"give uint8 \(n, 8, 8, 1\)"):
+        run.encode(np.zeros((1, 9, 9, 1), np.uint8))
+    with pytest.raises(limner.UserError, match="unknown option 'score.mots'"):
+        run.bits_per_dimension(noise, keys={"score.mots": 3})
 
 
 def test_a_run_remembers_its_range(run):

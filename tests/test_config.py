@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 
 from limner import config
@@ -89,14 +91,34 @@ def test_override_by_last_part_and_by_path(base: Config) -> None:
         ({"widht": "3"}, "did you mean 'width'"),
         ({"batch": "3"}, "could be any of model.batch, train.batch"),
         ({"width": "0"}, ">= 1"),
-        ({"width": "wide"}, "Expected `int`"),
-        ({"precision": "float8"}, "Invalid enum value 'float8'"),
+        ({"width": "wide"}, "width is 'wide': expected `int`"),
+        ({"precision": "float8"}, "unknown train.precision 'float8' - did you mean 'float64'"),
+        ({"budget": "Infinity"}, "train.budget is inf: a finite number is needed"),
+        ({"budget": "NaN"}, "train.budget is nan: a finite number is needed"),
+        ({"model": "3"}, "unknown option 'model'"),
     ],
 )
 def test_refusals(base: Config, assignments: dict[str, str], message: str) -> None:
     with pytest.raises(UserError, match=message) as caught:
         config.override(base, assignments, typing)
     assert "\n" not in str(caught.value)
+
+
+def test_none_is_the_word_where_there_is_one_and_nothing_elsewhere() -> None:
+    class Choice(Options):
+        norm: Literal["batch", "none"] | None = None
+        rate: float | None = 1.0
+        changes: tuple[str, ...] = ("a",)
+        name: str = "x"
+
+    def found(**given: object) -> object:
+        return config.convert({key: config.parse(str(value)) for key, value in given.items()}, Choice, "choice")
+
+    assert found(norm="none", rate="none", changes="none", name="none") == Choice(
+        norm="none", rate=None, changes=(), name="none"
+    )
+    assert found(norm="null") == Choice(norm=None)
+    assert config.convert(config.to_dict(Choice()), Choice, "choice") == Choice(), "what is saved stays what it was"
 
 
 def test_unknown_keys_in_files_name_the_nearest(base: Config) -> None:

@@ -62,6 +62,13 @@ def test_other_sizes_colours_and_labels(judged):
     assert in_turn[0] == pytest.approx(as_said[0][0]) and in_turn[1] == pytest.approx(as_said[2][1])
 
 
+def test_a_picture_without_a_label_is_judged_beside_those_that_training_saw(judged):
+    run, place, _ = judged
+    rows = [verbs.critique(run, [place / "pictures"], label=label).scores for label in range(10)]
+    found = verbs.critique(run, [place / "pictures"]).scores
+    assert (np.min(rows, 0) < found).all() and (found < np.max(rows, 0)).all()
+
+
 def test_the_table_has_the_best_first_and_json_has_all(judged, capsys):
     run, place, _ = judged
     scores = verbs.critique(run, [place / "pictures"]).scores

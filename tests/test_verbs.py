@@ -397,3 +397,10 @@ print((done - ready) / (ready - began), *(heavy & set(sys.modules)))
     assert answers[0][1:] == []
     # Importing torch takes a second on a quiet machine; as a ratio the figure holds on a busy one too.
     assert min(float(answer[0]) for answer in answers) < 0.7
+
+
+def test_a_key_of_the_config_is_one_whatever_else_its_name_means():
+    wish = Wish.of(None, 5, None, {"depth": 16}, {"depth": "2"})
+    assert wish.data == {"depth": 16} and wish.others == {"depth": "2"}
+    with pytest.raises(limner.UserError, match="write it as --steps"):
+        Wish.of(None, None, None, {}, {"steps": "2"})

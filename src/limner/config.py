@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, dataclass_transform, get_args, get_origin, get_type_hints
@@ -15,6 +17,7 @@ from limner.errors import UserError, unknown
 Positive = Annotated[int, Meta(ge=1)]
 Count = Annotated[int, Meta(ge=0)]
 Fraction = Annotated[float, Meta(ge=0, le=1)]
+Memory = Annotated[float, Meta(ge=0, lt=1)]
 Size = Annotated[float, Meta(ge=0)]
 
 
@@ -38,9 +41,9 @@ class Optimiser(Options):
 
     name: Literal["sgd", "momentum", "rmsprop", "adam", "adamw", "muon"] = "adamw"
     rate: Annotated[float, Meta(gt=0)] = 1e-3
-    betas: tuple[Fraction, Fraction] = (0.9, 0.99)
+    betas: tuple[Memory, Memory] = (0.9, 0.99)
     weight_decay: Size = 0.0
-    momentum: Fraction = 0.9
+    momentum: Memory = 0.9
     eps: Annotated[float, Meta(gt=0)] = 1e-8
     warmup: Fraction = 0.0
     decay: Fraction = 0.0
@@ -132,16 +135,13 @@ Typing = Callable[[str], tuple[type, type]]
 
 def from_dict(raw: Mapping[str, Any], typing: Typing) -> Config:
     """A typed `Config` from plain values. Raises `UserError` for unknown keys and impossible values."""
-    try:
-        config = msgspec.convert(_fitted(dict(raw), Config), Config, strict=False)
-        spec_type, model_type = typing(config.family)
-        return msgspec.structs.replace(
-            config,
-            spec=msgspec.convert(config.spec, spec_type, strict=False),
-            model=_convert(config.model, model_type, "model"),
-        )
-    except msgspec.ValidationError as error:
-        raise UserError(f"config: {_said(error)}") from None
+    config: Config = _typed(dict(raw), Config, "config")
+    spec, model = typing(config.family)
+    return msgspec.structs.replace(
+        config,
+        spec=_typed(config.spec, spec, "config"),
+        model=_typed(_known(config.model, model, "model"), model, "config"),
+    )
 
 
 def to_dict(config: msgspec.Struct) -> dict[str, Any]:
@@ -198,9 +198,9 @@ def assignments_of(texts: tuple[str, ...]) -> dict[str, str]:
 
 
 def parse(text: str) -> Any:
-    """A value as typed: JSON where it is JSON, else the text itself; `none` is null."""
+    """A value as typed: JSON where it is JSON, else the text itself."""
     if text.lower() in ("none", "true", "false"):
-        text = {"none": "null"}.get(text.lower(), text.lower())
+        text = text.lower()
     try:
         return json.loads(text)
     except json.JSONDecodeError:
@@ -209,24 +209,38 @@ def parse(text: str) -> Any:
 
 def convert(values: Mapping[str, Any], kind: type[Options], owner: str) -> Any:
     """Typed options from plain values; an unknown key names what `owner` does take."""
-    try:
-        return _convert(dict(values), kind, "")
-    except msgspec.ValidationError as error:
-        raise UserError(f"{owner}: {_said(error)}") from None
+    return _typed(_known(dict(values), kind, ""), kind, owner)
 
 
-def _convert(values: Any, kind: type, where: str) -> Any:
+def _known(values: Any, kind: type, where: str) -> Any:
+    """Values by the names that keys have now. Raises `UserError` for one that `kind` does not have."""
     fields = kind.__struct_fields__ if issubclass(kind, msgspec.Struct) else ()
     if isinstance(values, dict) and issubclass(kind, Options):
         values = {kind.formerly.get(key, key): value for key, value in values.items()}
     for key in values if isinstance(values, dict) else ():
         if key not in fields:
             raise unknown("option", f"{where}.{key}".lstrip("."), fields or ("none",))
-    return msgspec.convert(_fitted(values, kind), kind, strict=False)
+    return values
 
 
-def _fitted(value: Any, kind: Any) -> Any:
-    """What was typed, where its plain reading is not what the type means: "a,b" as a list, the choice named none."""
+def _typed(values: Any, kind: type, owner: str) -> Any:
+    """What plain values mean. Raises `UserError` for an impossible one: whose it is, its name, what came and why."""
+    try:
+        return msgspec.convert(_fitted(values, kind, ""), kind, strict=False)
+    except msgspec.ValidationError as error:
+        why, _, at = str(error).partition(" - at `$")
+        place = at.rstrip("`").lstrip(".")
+        came = _at(values, place)
+        why = why[:1].lower() + why[1:]
+        raise UserError(f"{owner}: {place} is {came!r}: {why}" if place else f"{owner}: {why}") from None
+
+
+def _fitted(value: Any, kind: Any, where: str) -> Any:
+    """What was typed, where its plain reading is not what the type means: "a,b" as a list, "none" as nothing.
+
+    Raises:
+        UserError: a word that is none of those there are, or a number that is not finite.
+    """
     if get_origin(kind) is Annotated:
         kind = get_args(kind)[0]
     if isinstance(value, dict) and (choice := _kinds(kind)):
@@ -236,21 +250,33 @@ def _fitted(value: Any, kind: Any) -> Any:
         kind = choice[value[KIND]]
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct) and isinstance(value, dict):
         kinds = _hints(kind)
-        return {name: _fitted(part, kinds.get(name, Any)) for name, part in value.items()}
+        return {name: _fitted(part, kinds.get(name, Any), f"{where}.{name}") for name, part in value.items()}
+    words = _words(kind)
+    if value == "none" and "none" not in words and kind is not str:
+        value = [] if get_origin(kind) is tuple else None
     if isinstance(value, str) and get_origin(kind) is tuple:
-        return [word.strip() for word in value.split(",") if word.strip()]
-    if value is None and get_origin(kind) is tuple:
-        return []
-    if value is None and (kind is str or "none" in get_args(kind)):
-        return "none"
+        value = [word.strip() for word in value.split(",") if word.strip()]
+    if isinstance(value, list | tuple) and get_origin(kind) is tuple:
+        of = [part for part in get_args(kind) if part is not ...] or [Any]
+        return [_fitted(part, of[min(i, len(of) - 1)], where) for i, part in enumerate(value)]
+    name = where.lstrip(".")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UserError(f"{name} is {value}: a finite number is needed")
+    if isinstance(value, str) and words and value not in words:
+        raise unknown(name, value, words)
     return value
 
 
-def _said(error: msgspec.ValidationError) -> str:
-    return str(error).replace("`$.", "`").replace("$.", "")
+def _words(kind: Any) -> tuple[str, ...]:
+    """The words that a place may have where nothing else is possible there, or none at all."""
+    parts = get_args(kind) if get_origin(kind) is not Literal else (kind,)
+    literals = [part for part in parts if get_origin(part) is Literal]
+    others = [part for part in parts if get_origin(part) is not Literal and part is not type(None)]
+    words = [word for part in literals for word in get_args(part)]
+    return tuple(words) if not others and all(isinstance(word, str) for word in words) else ()
 
 
-def _leaves(tree: Mapping[str, Any], prefix: str = "") -> list[str]:
+def _leaves(tree: Mapping[str, Any], prefix: str) -> list[str]:
     found: list[str] = []
     for key, value in tree.items():
         found.append(prefix + key)
@@ -260,13 +286,13 @@ def _leaves(tree: Mapping[str, Any], prefix: str = "") -> list[str]:
 
 
 def _resolve(key: str, raw: Mapping[str, Any], choices: Mapping[str, Kinds]) -> str:
-    leaves = _leaves({"model": raw["model"], "train": raw["train"]})
+    leaves = [*_leaves(raw["model"], "model."), *_leaves(raw["train"], "train.")]
     if key in leaves:
         return key
     matches = [leaf for leaf in leaves if leaf.endswith("." + key)]
     if not matches:
         _refuse_other_kind(key, raw, choices)
-        raise unknown("option", key, {leaf.rsplit(".", 1)[-1] for leaf in leaves} - {"model", "train"})
+        raise unknown("option", key, {leaf.rsplit(".", 1)[-1] for leaf in leaves})
     if len(matches) > 1:
         raise UserError(f"option {key!r} could be any of {', '.join(matches)}: write the whole path")
     return matches[0]
@@ -292,8 +318,9 @@ def _of_kind(kind: str, there: Mapping[str, Any], kinds: Kinds, place: str) -> M
 
 
 def _at(tree: Any, path: str) -> Any:
-    for part in path.split("."):
-        tree = tree[part]
+    """What is at a path like `train.plan[0]`; all of it at the empty one."""
+    for part in re.findall(r"[^.\[\]]+", path):
+        tree = tree[int(part)] if isinstance(tree, list | tuple) else tree[part]
     return tree
 
 

@@ -3,6 +3,7 @@
 import importlib
 import io
 import sys
+import tarfile
 
 import fsspec
 import numpy as np
@@ -43,6 +44,17 @@ def numbers(stream, raw):
     """Which picture each is, by its pixels."""
     known = {pixels(i, (8, 8)).tobytes(): i for i in range(sum(COUNTS))}
     return [known[np.rint((x.permute(1, 2, 0).numpy() + 1) * 127.5).astype(np.uint8).tobytes()] for x in raw.pictures]
+
+
+def test_files_of_the_hub_are_a_stream(monkeypatch):
+    from limner.data import sources
+    from limner.data.sources import head
+
+    monkeypatch.setattr(head, "find_stream", lambda data, options: data)
+    address = "hf://datasets/owner/name/*.parquet"
+    assert sources.find(address, DataOptions()) == address
+    with pytest.raises(UserError, match="as a stream name its files"):
+        sources.find("hf:owner/name", DataOptions(stream=True))
 
 
 def test_the_head_gives_form_labels_and_what_is_held_out(pattern):
@@ -182,6 +194,17 @@ def test_one_tar_packs_as_ever_and_streams_when_asked(pattern):
         assert packed.labels([row]) == number % 3 and packed.caption(row) == f"picture {number}"
     with_option = pack(path, DataOptions(stream=True))
     assert isinstance(with_option, Stream) and with_option.shards.sizes[0] > 0
+
+
+def test_a_tar_that_is_cut_off_behind_a_whole_file_is_noticed(tmp_path):
+    whole = tar_bytes(members(0, 60))
+    with tarfile.open(fileobj=io.BytesIO(whole)) as archive:
+        middle = archive.getmembers()[140].offset
+    for name, data in (("whole", whole), ("cut", whole[:middle])):
+        (tmp_path / f"{name}.tar").write_bytes(data)
+        listed = aside(scan(str(tmp_path / f"{name}*.tar"), SMALL))
+        assert [*listed] == (["cut/..."] if name == "cut" else []), name
+    assert "has no end" in listed["cut/..."]
 
 
 def test_a_remote_file_system_and_broken_members(tmp_path):

@@ -13,6 +13,7 @@ from limner.draws import TurnDraws, layers_draw_from
 from limner.errors import UserError
 from limner.families import build, typing
 from limner.families.gan import stabilisers
+from limner.families.gan.architectures import architecture
 from limner.families.gan.config import GANConfig
 from limner.families.gan.game import GAN
 from limner.families.gan.options import Regularisers, Stabilisers
@@ -171,6 +172,25 @@ def test_a_spectral_discriminator_is_no_steeper_than_its_layers(architecture):
         assert largest == pytest.approx(1.0, abs=1e-3)
     both = model(architecture=architecture, spectral=True, generator_spectral=True)
     assert any(isinstance(part, Spectral) for part in both.painter.modules())
+
+
+def test_a_spectral_fastgan_has_no_other_normalisation():
+    gan = model(architecture="fastgan", spectral=True, loss="hinge")
+    assert not any(isinstance(part, BatchNorm) for part in gan.critic.modules())
+
+
+def test_what_gathers_places_is_bounded_too():
+    gan, turn = model(architecture="r3gan", spectral=True, loss="hinge").eval(), batch()
+    before = gan.critique(turn.pictures)
+    with torch.no_grad():
+        gan.critic.gather *= 1000
+    torch.testing.assert_close(gan.critique(turn.pictures), before)
+
+
+def test_one_picture_alone_has_no_batch_to_be_normalised_by():
+    with pytest.raises(UserError, match="choose a larger --batch"):
+        BatchNorm(3)(torch.zeros(1, 3))
+    assert BatchNorm(3)(torch.zeros(1, 3, 2, 2)).shape == (1, 3, 2, 2)
 
 
 def test_wasserstein_may_be_bounded_by_weights_instead_of_slopes():
@@ -367,6 +387,18 @@ def test_modes_are_kept_by_an_encoder_that_learns_with_the_generator():
     assert not {id(w) for w in gan.encoder.parameters()} & {id(w) for w in gan.critic.parameters()}
 
 
+def test_codes_of_real_pictures_are_painted_as_they_are():
+    """No second latent is mixed in, in training either."""
+    config = GANConfig(architecture="stylegan2", width=8, widest=16, latent=6)
+    painter, z, seen = architecture("stylegan2").painter(config, SPEC).train(), torch.randn(8, 6), []
+    painter.picture = lambda styles: seen.append(styles) or styles
+    with layers_draw_from(TurnDraws((0,), 8)):
+        painter.painted(z, None)
+        painter(z, None)
+    torch.testing.assert_close(seen[0], painter.styles(z, None))
+    assert not torch.allclose(seen[1], seen[0])
+
+
 # Augmentation.
 
 
@@ -506,6 +538,11 @@ def test_runs_from_before_these_options_have_none_of_them():
         ({"adaptive_pictures": 10}, "without adaptive=0.6"),
         ({"augmentation": ("turn",)}, "hides which way is right"),
         ({"conditioning": "auxiliary"}, "needs labelled pictures"),
+        ({"architecture": "progan", "spectral": True, "loss": "hinge"}, "architecture=progan do already at each pass"),
+        ({"architecture": "sagan", "discriminator_norm": "layer"}, "that network has none"),
+        ({"architecture": "sagan", "patch": 4}, "in squares of patch=4"),
+        ({"path_length": 2.0, "code": "encoded"}, "leave it out with code=encoded"),
+        ({"minibatch_group": 8}, "add minibatch=deviation"),
     ],
 )
 def test_what_makes_no_sense_is_refused(options, said):

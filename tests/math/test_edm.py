@@ -218,6 +218,8 @@ def test_denoise_is_the_posterior_mean():
     gain = (STD**2 / (STD**2 + SIGMAS**2)).view(-1, 1, 1, 1)
     assert torch.allclose(perfect().denoise(noisy, SIGMAS), MEAN + gain * (noisy - MEAN), atol=1e-9)
     assert torch.allclose(perfect().denoise(noisy, 0 * SIGMAS), noisy, atol=1e-3)
+    far = perfect().denoise(1e4 * noisy, 1e4 + 0 * SIGMAS)  # more noise than there is in training is made that much
+    assert torch.allclose(far, torch.full_like(far, MEAN), atol=4e-3)
 
 
 # What is refused, and the recipe.
@@ -231,6 +233,7 @@ def test_denoise_is_the_posterior_mean():
         ({"tolerance": 0.1}, "belongs to solver adaptive"),
         ({"solver": "adaptive", "rho": 3.0}, "leave rho out"),
         ({"lowest": 3.0, "highest": 2.0}, "not below"),
+        ({"solver": "stochastic", "churned": (9.0, 1.0)}, "churned 9,1 holds nothing"),
         ({"guidance": 2.0}, "needs a model trained with labels"),
     ],
 )

@@ -106,6 +106,15 @@ def test_sampling_options_that_would_be_ignored_are_refused():
     for options in wrong:
         with pytest.raises(UserError, match="leave"):
             painted(perfect(), **options)
+    with pytest.raises(UserError, match="give the lower end first"):
+        painted(perfect(LABELLED), guidance=2.0, interval=(0.8, 0.1))
+
+
+def test_a_model_that_saw_every_label_is_not_guided_away_from_none():
+    model = perfect(LABELLED, label_dropout=0.0)
+    assert model.usual().guidance == 1 and perfect(LABELLED).usual().guidance > 1
+    with pytest.raises(UserError, match="this model has seen none"):
+        painted(model, Condition(torch.ones(6, 1, dtype=torch.int64)), guidance=2.0)
 
 
 def test_previews_are_pictures_and_one_a_step():
@@ -115,11 +124,13 @@ def test_previews_are_pictures_and_one_a_step():
     assert torch.allclose(canvases[0], torch.full_like(canvases[0], MEAN), atol=0.05)  # of pure noise: the mean
 
 
-def test_encode_and_decode_are_inverse():
-    model = perfect()
+@pytest.mark.parametrize("path", PATHS)
+def test_encode_and_decode_are_inverse(path):
+    model = perfect(path=path)
     pictures = (MEAN + STD * draws().normal("noise", *SPEC.shape)).clamp(-0.9, 0.9)
     assert (model.decode(model.encode(pictures)) - pictures).abs().max() < 1 / 255
-    assert torch.allclose(model.encode(pictures), (pictures - MEAN) / STD, atol=0.02)
+    if path == "straight":
+        assert torch.allclose(model.encode(pictures), (pictures - MEAN) / STD, atol=0.02)
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -129,6 +140,14 @@ def test_denoise_is_the_posterior_mean(path):
     noisy = draws().normal("noise", *SPEC.shape)
     gain = (STD**2 / (STD**2 + sigma**2)).view(-1, 1, 1, 1)
     assert torch.allclose(model.denoise(noisy, sigma), MEAN + gain * (noisy - MEAN), atol=1e-9)
+
+
+@pytest.mark.parametrize("path", ["straight", "cosine"])
+def test_more_noise_than_the_path_has_is_taken_for_its_most(path):
+    model, noise = perfect(path=path), draws().normal("noise", *SPEC.shape)
+    found = model.denoise(MEAN + 1e5 * noise, torch.full((6,), 1e5, dtype=torch.float64))
+    assert torch.allclose(found, torch.full_like(found, MEAN), atol=1e-3)
+    assert torch.allclose(found, model.denoise(MEAN + 990 * noise, torch.full((6,), 990.0).double()), atol=1e-3)
 
 
 def test_guidance_goes_beyond_the_label():

@@ -90,6 +90,20 @@ def test_the_page_has_the_table_and_names_the_worst(compared):
         assert said in page, said
 
 
+def test_rows_that_were_measured_without_classes_say_so(compared, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        contending,
+        "in_own_process",
+        lambda place, row, again=False, quiet=False: finish(
+            place, row, lambda row: contending.make(row, place, quiet=True), again
+        ),
+    )
+    how = {**compared["how"], "out": tmp_path / "out"}
+    limner.compare(compared["data"], compared["names"][1], per_class=False, **how)
+    report = limner.compare(compared["data"], compared["names"][1], per_class=True, **how)
+    assert "--no-per-class" in report["models"][0]["by_class"]["why"]
+
+
 def test_leaving_the_classes_out_is_cheaper(compared):
     asked = {"dry_run": True, "out": "elsewhere", "n": 150, "steps": 2, "settings": QUIET}
     costs = [limner.compare(compared["data"], TINY, per_class=per_class, **asked) for per_class in (True, False)]

@@ -12,6 +12,7 @@ import pytest
 import limner
 from limner.studies import plots
 from limner.studies.plots import Scale, Series
+from limner.verbs.contending import typed
 
 TINY = f"{Path(__file__).parents[1] / 'tiny.py'}:recipe"
 VOID = {"meta", "img", "br", "hr", "input", "link"}
@@ -119,6 +120,38 @@ def test_a_row_is_not_made_twice(compared):
         limner.compare("digits", compared["models"], **{**compared["how"], "steps": 31})
 
 
+def test_pictures_that_have_changed_are_not_given_their_old_numbers(compared):
+    given = Path(compared["models"][0])
+    held, times = given.read_bytes(), (given.stat().st_atime_ns, given.stat().st_mtime_ns)
+    np.savez(given, x=np.zeros((200, 8, 8), np.uint8))
+    with pytest.raises(limner.UserError, match="is not what .* measured any more"):
+        limner.compare("digits", compared["models"], **compared["how"])
+    given.write_bytes(held)
+    os.utime(given, ns=times)
+    limner.compare("digits", compared["models"], **compared["how"])
+
+
+def test_what_is_mistyped_is_said_before_anything_is_trained(tmp_path):
+    with pytest.raises(limner.UserError, match="nonesuch"):
+        limner.compare("digits", TINY, steps=3, features="nonesuch", out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_every_model_that_is_trained_has_a_cost(compared):
+    """Also where a set of pictures, which has no seed, comes first."""
+    how = {**compared["how"], "seeds": [3], "out": "elsewhere"}
+    cost = limner.compare("digits", compared["models"][:2], dry_run=True, **how)
+    assert cost["seconds"]["train"] > 0
+
+
+def test_the_whole_command_keeps_what_was_asked_for(compared):
+    how = {**compared["how"], "show_real": False}
+    report = limner.compare("digits", compared["models"], **how)
+    assert "--no-real" in report["command"]
+    assert typed({"stream": True, "size": [8, 9], "crop": "fit"}) == ["--stream", "--size", "8x9", "--crop", "fit"]
+    limner.compare("digits", compared["models"], **compared["how"])
+
+
 def test_the_page_is_whole_and_alone(compared):
     page = (compared["out"] / "report.html").read_text()
     found = checked(page)
@@ -126,6 +159,7 @@ def test_the_page_is_whole_and_alone(compared):
     assert "noise <b>&" in found.text and "<b>&" not in page.replace("&lt;b&gt;&amp;", ""), "names are escaped"
     for said in (*compared["report"]["verdict"], "lower is better", "too few", "noisy", "floor"):
         assert said in found.text, said
+    assert "1 process" in found.text, "a score says how many shared its batch"
     assert len(page) < 1_000_000
     assert f"--out {os.path.relpath(compared['out'])}" in found.text and f"--out {compared['out']}" not in found.text
 

@@ -58,19 +58,18 @@ def train(
     from limner import verbs
     from limner.verbs.units import in_words
 
-    settings = {**asked, **assignments(others)}
-    watch: dict[str, Any] = {"progress": terminal.progress, "say": terminal.say}
+    watch: dict[str, Any] = {"progress": terminal.progress, "say": terminal.say, "keys": assignments(others)}
     if dry_run:
-        needless = [name for name in ("init", "out") if settings.pop(name) is not None]
+        needless = [name for name in ("init", "out") if asked.pop(name) is not None]
         if resume or extend or data is None:
             raise UserError("--dry-run needs DATA, and neither --resume nor --extend")
-        settings.pop("tracker")
-        cost = verbs.estimate(data, model, **settings, **watch)
+        asked.pop("tracker")
+        cost = verbs.estimate(data, model, **asked, **watch)
         if needless:
             terminal.say(f"{', '.join(needless)} makes no difference to the cost")
         terminal.result(cost, _cost(cost))
         return
-    run = verbs.train(data, model, resume=resume, extend=extend, quiet=terminal.quiet, **settings, **watch)
+    run = verbs.train(data, model, resume=resume, extend=extend, quiet=terminal.quiet, **asked, **watch)
     if terminal.mute:
         return
     terminal.clear()

@@ -165,6 +165,11 @@ class LabelMemory(nn.Module):
             rows = rows[rows[:, attribute].argsort(stable=True)]
         return rows
 
+    def spread(self, labels: Tensor, count: int) -> Tensor:
+        """Labels (B, A) completed in `count` ways, (B, K, A): evenly from the seen rows that agree."""
+        places = (torch.arange(count, device=labels.device) + 0.5) / count
+        return torch.stack([self._completed(labels, place.expand(len(labels))) for place in places], 1)
+
     def complete(self, labels: Tensor | None, draws: Draws) -> Tensor:
         """Labels (draws.size, A) with what was left open (-1, or None for all) taken from a seen row that agrees.
 
@@ -172,7 +177,10 @@ class LabelMemory(nn.Module):
         any row.
         """
         open_ = torch.full((draws.size, self.rows.shape[1]), -1, device=self.rows.device)
-        asked = open_ if labels is None else labels
+        return self._completed(open_ if labels is None else labels, draws.even("labels"))
+
+    def _completed(self, asked: Tensor, place: Tensor) -> Tensor:
+        """Labels (B, A) completed from the row at `place` (B,), in [0, 1), among those that agree."""
         rows = self.known() if bool((asked < 0).any()) else self.rows[:0]
         if len(rows) == 0:
             return asked
@@ -180,7 +188,7 @@ class LabelMemory(nn.Module):
         agree = (near | (asked[:, None] < 0)).all(2)  # (B, K)
         agree |= ~agree.any(1, keepdim=True)
         ranks = agree.cumsum(1)
-        chosen = (draws.even("labels")[:, None] * ranks[:, -1:]).floor() + 1  # the chosen-th of the rows that agree
+        chosen = (place[:, None] * ranks[:, -1:]).floor() + 1  # the chosen-th of the rows that agree
         return torch.where(asked < 0, rows[(ranks < chosen).sum(1)], asked)
 
 
@@ -196,7 +204,7 @@ def labels_to_train(memory: LabelMemory | None, labels: Tensor | None, draws: Dr
 def labels_to_paint(
     memory: LabelMemory | None, asked: Tensor | None, draws: Draws, guidance: float = 1.0
 ) -> Tensor | None:
-    """Labels (draws.size, A): those asked for, and where a row asks for nothing one that training saw. None without.
+    """Labels (draws.size, A): those asked for, the rest as training saw them beside those. None without any.
 
     Raises:
         UserError: a label or guidance is asked of a model without labels.
@@ -207,5 +215,4 @@ def labels_to_paint(
         if guidance != 1:
             raise UserError(f"guidance {guidance:g} needs a model trained with labels: leave it at 1")
         return None
-    drawn = memory.complete(None, draws)
-    return drawn if asked is None else torch.where((asked < 0).all(1, keepdim=True), drawn, asked)
+    return memory.complete(asked, draws)

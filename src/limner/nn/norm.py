@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from limner.errors import UserError
 from limner.processes import Processes, current
 
 NormName = Literal["group", "layer", "rms", "pixel", "batch", "instance", "none"]
@@ -88,6 +89,8 @@ class BatchNorm(nn.Module):
         processes = current()
         if processes.world > 1 and self.training:
             return self._over(processes, x)
+        if self.training and x.numel() == x.shape[1]:
+            raise UserError("batch normalisation needs more than one picture at a time: choose a larger --batch")
         mean, var = self.running_mean, self.running_var
         return F.batch_norm(x, mean, var, self.weight, self.bias, self.training, self.momentum, EPS)
 

@@ -34,9 +34,13 @@ class Path(ABC):
     """alpha and sigma as functions of time, which runs from 0 to 1 in those with a name in `PATHS`.
 
     At `ends` = (first, last) and between, every conversion is finite.
+
+    Attributes:
+        crowding: the power of `samplers.schedules.times` by which steps from a picture to noise lie well.
     """
 
     ends: tuple[float, float] = (1e-3, 1 - 1e-3)
+    crowding: float = 3.0
 
     @abstractmethod
     def at(self, time: Tensor) -> Level:
@@ -133,6 +137,7 @@ class Exploding(Path):
 
     low, high = LOW, HIGH
     ends = (0.0, 1.0)
+    crowding = 0.5  # its times are logarithms of the noise, which crowd at the picture by themselves
 
     def at(self, time: Tensor) -> Level:
         """See `Path.at`."""

@@ -286,8 +286,11 @@ def labels_of(spec: Spec, asked: str | int | Named | Sequence[str | int | Named]
 def _row(spec: Spec, asked: str | int | Named) -> list[int]:
     row = [-1] * len(spec.attributes)
     if isinstance(asked, str) and "=" in asked and asked not in spec.classes:
-        pairs = (part.partition("=") for part in asked.split(","))
-        asked = {name.strip(): value.strip() for name, _, value in pairs}
+        pairs = [tuple(word.strip() for word in part.split("=", 1)) for part in asked.split(",")]
+        names = [pair[0] for pair in pairs]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise UserError(f"label {asked!r} names {twice[0]} twice: give one value of each attribute")
+        asked = {pair[0]: pair[-1] if len(pair) > 1 else "" for pair in pairs}
     if not isinstance(asked, Mapping):
         return [spec.attributes[0].label(asked), *row[1:]]
     names = [attribute.name for attribute in spec.attributes]

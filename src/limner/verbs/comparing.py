@@ -73,6 +73,7 @@ def compare(
     Raises:
         UserError: what was asked for cannot be done, in one line. A model that fails is a row that says why.
     """
+    from limner.evaluation.features import load as load_features
     from limner.studies import compare as study
 
     if (world := launch().world) > 1:
@@ -85,6 +86,7 @@ def compare(
     part = None if shard is None else study.Shard.parse(shard)
     of_data, of_training = _sorted(options, settings or {})
     packed = pack_of(data, progress=progress, **of_data)
+    load_features(features)  # a name that is none is no reason to train anything first
     measured = {"n": _possible(packed, against, n, seed, say), "against": against, "features": str(features)}
     in_turn = _by_class(packed, measured, seed) if per_class else 0
     measured["per_class"] = in_turn > 0
@@ -100,7 +102,7 @@ def compare(
         return cost
     say(cost_in_words(cost))
     study.run_rows(folder, mine, lambda row: contending.in_own_process(folder, row, again, quiet), say, again)
-    command = _command(data, models, seeds, common, length, of_training, per_class, out)
+    command = _command(data, models, seeds, common, length, of_training, per_class, show_real, out)
     report = study.Report(folder, rows, packed, command, show_real)
     if left := len(study.unmade(folder, rows)):
         say(f"{left} of {len(rows)} rows are not there yet: when they are, run it once more without --shard")
@@ -183,6 +185,7 @@ def _rows(
                 "label": one.label,
                 "kind": one.kind,
                 "source": one.source,
+                "stamp": one.stamp,
                 "group": one.group,
             }
             if one.kind == "train":
@@ -198,7 +201,7 @@ def _cost(packed: Pack, rows: Sequence[Row], total: int, in_turn: int) -> dict[s
     Beside those of each row, `in_turn` pictures are painted and measured class by class.
     """
     channels, height, width = packed.shape
-    estimates = {(row.label, row.source): row for row in rows if row.kind == "train" and row.seed == rows[0].seed}
+    estimates = {(row.label, row.source): row for row in rows if row.kind == "train"}  # of its seeds any
     models = {key: entrants.estimate(row, packed, row.n + in_turn) for key, row in estimates.items()}
     seconds = dict.fromkeys(("train", "paint", "measure"), 0.0)
     disk = 0
@@ -220,6 +223,7 @@ def _command(
     length: dict[str, int | float],
     settings: dict[str, Any],
     per_class: bool,
+    show_real: bool,
     out: str | Path,
 ) -> str:
     """The command line that makes the whole comparison again."""
@@ -232,4 +236,5 @@ def _command(
     words += ["-n", str(common["n"]), "--against", common["against"], "--seed", str(common["draw"])]
     words += [] if common["features"] == "default" else ["--features", common["features"]]
     words += ["--no-per-class"] if not per_class else []
+    words += ["--no-real"] if not show_real else []
     return shlex.join([*words, "--out", str(out)])

@@ -111,10 +111,8 @@ def _trained(row: Row, folder: Path, progress: Progress | None, say: Say | None,
     from limner.studies.compare import Stopped
 
     path = folder / RUNS / row.name
-    wanted: dict[str, Any] = {**row.options, **row.length, **row.settings, "seed": row.seed}
-    run = train(
-        row.data, row.source, out=path, resume=True, tracker="none", quiet=quiet, progress=progress, say=say, **wanted
-    )
+    wanted: dict[str, Any] = {**row.length, **row.asked, "quiet": quiet, "progress": progress, "say": say}
+    run = train(row.data, row.source, out=path, resume=True, tracker="none", **wanted)
     status = run.status
     if status["state"] != "finished":
         raise Stopped(f"{row.name} stands at step {status['step']:,} ({status['reason']})")
@@ -236,6 +234,9 @@ def typed(options: dict[str, Any]) -> list[str]:
     """Options as words of a command line."""
     words = []
     for name, value in options.items():
+        if isinstance(value, bool):
+            words += [f"--{name.replace('_', '-')}"] if value else []
+            continue
         separator = "x" if name == "size" else ","
         text = f"{value:g}" if isinstance(value, float) else str(value)
         words += [f"--{name.replace('_', '-')}", separator.join(map(str, value)) if isinstance(value, list) else text]

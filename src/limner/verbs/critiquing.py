@@ -61,7 +61,6 @@ def critique(
     _, model = opened._model(device)
     needs(model, "critique", able("critique"))
     paths = disk.named(files)
-    depth = int(opened.config.data.options.get("depth", 8)) if opened.config.data else 8
-    pixels = disk.read(paths, model.spec.shape, depth, crop)
+    pixels = opened._pixels(model, paths, crop)
     scores = task.critique(model, pixels, labels_of(model.spec, label, len(paths)))
     return Critique(str(opened.path), tuple(map(str, paths)), tuple(map(float, scores)))

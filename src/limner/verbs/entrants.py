@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from limner import storage
 from limner.errors import UserError, unknown
-from limner.runs import CONFIG, ROOT
+from limner.runs import CONFIG, ROOT, RunFolder
 
 if TYPE_CHECKING:
     from limner.data import Pack
@@ -38,6 +41,18 @@ class Entrant:
     source: str
     group: str | None = None
 
+    @cached_property
+    def stamp(self) -> str:
+        """Of what is measured as it lies there: changes when that changes; empty for what is trained first."""
+        if self.kind == "train":
+            return ""
+        path = RunFolder.open(self.source).weights if self.kind == "run" else Path(self.source)
+        if path.is_file():
+            return storage.hash_file(path)[:16]
+        files = sorted(file for file in path.rglob("*") if file.is_file())
+        lines = (f"{file.relative_to(path)} {file.stat().st_size} {file.stat().st_mtime_ns}" for file in files)
+        return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
 
 def resolve(models: str | Sequence[str]) -> list[Entrant]:
     """What is meant by names, groups, files and paths. Raises `UserError` for what is nothing of these."""
@@ -61,9 +76,11 @@ def estimate(row: Row, packed: Pack, pictures: int) -> dict[str, Any]:
     from limner.verbs.preparing import prepare
     from limner.verbs.wishes import Wish
 
+    settings = row.asked
+    keys = settings.pop("keys")
     length = {"budget": row.length.get("budget"), "steps": row.length.get("steps")}
     try:
-        wish = Wish.of(length["budget"], _whole(length["steps"]), None, {**row.options, **row.settings})
+        wish = Wish.of(length["budget"], _whole(length["steps"]), None, settings, keys)
         pack, config, build = prepare(row.data, row.source, wish, None, None, None, lambda text: None)
         cost = training.estimate(config, pack, build, lambda text: None)
         model = build(config)

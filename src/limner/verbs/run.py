@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import html
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ from limner.errors import UserError
 from limner.runs import RunFolder
 
 if TYPE_CHECKING:
+    import numpy as np
     from PIL import Image
 
     from limner.config import Config
@@ -125,6 +127,83 @@ class Run:
         from limner.verbs.measuring import evaluate
 
         return evaluate(self, data, **how)
+
+    def encode(self, pictures: Any, label: Any = None, *, crop: str = "center", device: str = "auto") -> np.ndarray:
+        """Codes (n, ...) float32 of pictures; `decode` gives the pictures again.
+
+        Args:
+            pictures: uint8 (n, H, W, C) of the run's size, or picture files and folders of them.
+            label: what they are told to be, as for `sample`. crop: how files become the run's size.
+
+        Raises:
+            UserError: the model has no codes, or pictures of another size.
+        """
+        from limner.tasks import coding
+        from limner.tasks.sample import labels_of
+        from limner.verbs.catalogue import able
+
+        _, model = self._model(device)
+        pixels = self._pixels(model, pictures, crop)
+        return coding.encode(model, pixels, labels_of(model.spec, label, len(pixels)), able("encode"))
+
+    def decode(self, codes: np.ndarray, label: Any = None, *, device: str = "auto") -> Pictures:
+        """The pictures of codes (n, ...), see `encode`."""
+        from limner.pictures import Pictures
+        from limner.tasks import coding
+        from limner.tasks.sample import labels_of
+        from limner.verbs.catalogue import able
+
+        weights, model = self._model(device)
+        labels = labels_of(model.spec, label, len(codes))
+        about = {"recipe": self.config.recipe, "run": self.name, "weights": weights, "decoded": True}
+        names = [attribute.names for attribute in model.spec.attributes]
+        pixels = coding.decode(model, codes, labels, able("encode"))
+        return Pictures(pixels, list(range(len(pixels))), labels, names, about)
+
+    def bits_per_dimension(
+        self,
+        pictures: Any,
+        seed: int = 0,
+        *,
+        crop: str = "center",
+        device: str = "auto",
+        keys: Mapping[str, Any] | None = None,
+    ) -> np.ndarray:
+        """How likely pictures are, (n,) in bits per value: lower is likelier. An upper bound for most models.
+
+        Args:
+            pictures, crop: as for `encode`. seed: of what is drawn for it.
+            keys: of the model's config, that say how it is computed: {"score.most": 1024}.
+
+        Raises:
+            UserError: the model gives no likelihood, or it cannot be trusted.
+        """
+        from limner.config import override
+        from limner.families import typing
+        from limner.tasks import coding
+        from limner.verbs.catalogue import able
+
+        _, model = self._model(device)
+        model = copy.copy(model)  # the weights are shared, the config is not
+        model.config = override(self.config, keys or {}, typing).model
+        return coding.bits_per_dimension(model, self._pixels(model, pictures, crop), seed, able("score"))
+
+    def _pixels(self, model: Any, pictures: Any, crop: str = "center") -> np.ndarray:
+        """Pixels (n, H, W, C) of an array of them, or of files and folders."""
+        import numpy as np
+
+        from limner.data import files
+
+        if isinstance(pictures, np.ndarray):
+            channels, height, width = model.spec.shape
+            if pictures.dtype not in (np.uint8, np.uint16) or pictures.shape[1:] != (height, width, channels):
+                raise UserError(
+                    f"pictures are {pictures.dtype} {pictures.shape}: give uint8 (n, {height}, {width}, {channels})"
+                )
+            return pictures
+        data = self.config.data
+        paths = files.named([pictures] if isinstance(pictures, str | Path) else pictures)
+        return files.read(paths, model.spec.shape, int(data.options.get("depth", 8)) if data else 8, crop)
 
     def __repr__(self) -> str:
         return f"<run {self.path}, {self.config.recipe} at {self.config.spec}, {self.status.get('state', 'begun')}>"

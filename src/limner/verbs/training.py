@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +46,7 @@ def train(
     quiet: bool = False,
     progress: Progress | None = None,
     say: Say | None = None,
+    keys: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> Run:
     """Train a generator and return its run. Interrupting keeps the run; `resume=True` goes on with it, to the bit.
@@ -64,6 +65,7 @@ def train(
         config: a config as a file or an object, of which model and training are taken.
         tracker: "tensorboard", or "none" for metrics.jsonl alone.
         quiet: no live line. progress: called while pictures are packed. say: takes remarks.
+        keys: of the config, where a name means something else among the settings as well: {"depth": 2}.
         settings: of the data (`size`, `crop`, `alpha`, `labels`, `captions`, `classes`, `split`, ...), of the training
             (`seed`, `batch`, `precision`, `device`, `compile`, `keep`), or any key of the config.
 
@@ -71,7 +73,7 @@ def train(
         UserError: what was asked for cannot be done, in one line.
     """
     say = say or (lambda text: None)
-    wish = Wish.of(budget, steps, epochs, settings)
+    wish = Wish.of(budget, steps, epochs, settings, keys)
     if tracker not in TRACKERS:
         raise unknown("tracker", tracker, TRACKERS)
     if launch().max_restarts and out is None:
@@ -107,13 +109,14 @@ def estimate(
     config: str | Path | Config | None = None,
     progress: Progress | None = None,
     say: Say | None = None,
+    keys: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> dict[str, Any]:
     """What `train` with the same arguments would cost: parameters, memory, pictures a second, time, disk."""
     from limner import training
 
     say = say or (lambda text: None)
-    wish = Wish.of(budget, steps, epochs, settings)
+    wish = Wish.of(budget, steps, epochs, settings, keys)
     pack, complete, build = prepare(data, model, wish, config, None, progress, say)
     cost: dict[str, Any] = _processes().tell(lambda: training.estimate(complete, pack, build, say))
     return cost

@@ -9,6 +9,9 @@ from limner.errors import UserError
 
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?[smhd])+")
+_MOST = 100_000
+"""Numbers that a range may hold: more are a slip of the finger, and would fill the memory."""
+
 _SPAN = re.compile(r"(\d+)(?:-(\d+))?")
 _SIZE = re.compile(r"(\d+)(?:x(\d+))?")
 
@@ -68,5 +71,7 @@ def numbers(given: str | int | list[int] | tuple[int, ...]) -> list[int]:
         first, last = (int(span[1]), int(span[2] or span[1])) if span else (1, 0)
         if last < first:
             raise UserError(f"impossible numbers {given!r}: write them like 0-3,9")
+        if last - first >= _MOST:
+            raise UserError(f"impossible numbers {given!r}: {last - first + 1:,} of them are too many")
         found += range(first, last + 1)
     return found

@@ -38,10 +38,21 @@ class Wish:
 
     @classmethod
     def of(
-        cls, budget: str | float | None, steps: int | None, epochs: float | None, settings: Mapping[str, Any]
+        cls,
+        budget: str | float | None,
+        steps: int | None,
+        epochs: float | None,
+        settings: Mapping[str, Any],
+        keys: Mapping[str, Any] | None = None,
     ) -> Wish:
-        """Sorts settings; None and "auto" are no wishes. Raises `UserError` for lengths that contradict one another."""
-        wish = cls()
+        """Sorts settings; None and "auto" are no wishes, and `keys` are of the config whatever else their names mean.
+
+        Raises:
+            UserError: lengths that contradict one another.
+        """
+        wish = cls(others=dict(keys or {}))
+        for name in set(_LENGTHS) & set(wish.others):
+            raise UserError(f"{name}={wish.others[name]} is not a key of the config: write it as --{name}")
         for name, value in settings.items():
             if value is not None and value != "auto":
                 part = wish.data if name in _DATA else wish.train if name in _TRAIN else wish.others

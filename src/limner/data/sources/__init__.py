@@ -96,7 +96,7 @@ def _stream(data: str | Path, name: str, options: DataOptions) -> Found:
 
     if name in BUILT_IN:
         raise UserError(f"{str(data)!r} is drawn as it is read, not streamed: leave --stream out")
-    if name == _HUB:
+    if name == _HUB and not is_address(str(data)):
         raise UserError(
             f"{str(data)!r} is kept by `datasets`: as a stream name its files, hf://datasets/owner/name/*.parquet"
         )

@@ -6,6 +6,7 @@ Every frame is a candidate of its own; which frames follow each other is said by
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -99,7 +100,9 @@ def _open(root: Path, walked: Walked, options: DataOptions, name: str) -> Source
         frames.append(used)
         places.append(inner.take(pa.array(used)) if inner is not None else pa.nulls(len(used), pa.large_binary()))
     if not films:
-        raise UserError(f"none of the {len(names)} films of {name!r} can be used ({aside[-1][0]!r}: {aside[-1][1]})")
+        reasons = Counter(why for _, why in aside)
+        said = "; ".join(f"{count} x {why}" if count > 1 else why for why, count in reasons.most_common(3))
+        raise UserError(f"none of the {len(names)} films of {name!r} can be used ({said})")
     lengths = np.array([len(used) for used in frames])
     film_of = np.repeat(np.arange(len(films), dtype=np.int32), lengths)
     frame_of = np.concatenate(frames).astype(np.int32)

@@ -91,12 +91,13 @@ class _Whole:
     """A file that complains where it ends before its size: a connection was lost."""
 
     def __init__(self, file: IO[bytes], size: int) -> None:
-        self.file, self.size, self.done = file, size, 0
+        self.file, self.size, self.done, self.last = file, size, 0, b""
 
     def read(self, count: int = -1) -> bytes:
         """Up to `count` bytes."""
         data = self.file.read(count)
         self.done += len(data)
+        self.last = data or self.last
         if not data and count and self.done < self.size:
             raise ConnectionError(f"it ended after {self.done:,} of {self.size:,} bytes")
         return data
@@ -129,8 +130,12 @@ def _tar(file: _Whole, shards: Shards, number: int, columns: Collection[str] | N
             kind = ending.lower().rpartition(".")[2]
             if kind in PICTURES or kind in (CLASS, CAPTION, "json") and _asked(kind, columns):
                 group[ending.lower()] = _member(archive, info)
+        plain = getattr(archive.fileobj, "comptype", "tar") == "tar"  # of compressed ones the damage is noticed
     if group:
         yield _sample(title, str(current), group, 1.0)
+    if plain and file.last[-tarfile.BLOCKSIZE :].strip(tarfile.NUL):
+        reason = "the shard has no end: it is cut off behind a whole file; what came before is used"
+        yield Sample("", f"{title}/...", Unreadable(reason), {}, 1.0)
 
 
 def _asked(kind: str, columns: Collection[str] | None) -> bool:

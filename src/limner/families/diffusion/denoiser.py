@@ -104,6 +104,12 @@ class DenoiserSampling(Options):
     interval: tuple[Fraction, Fraction] = (0.0, 1.0)
     autoguidance: Size = 1.0
 
+    def check(self) -> None:
+        """Raise `UserError` for what would not be heeded."""
+        low, high = self.interval
+        if low > high:
+            raise UserError(f"interval {low:g},{high:g} holds nothing: give the lower end first")
+
     def passes(self, times: Sequence[float]) -> int:
         """How many networks are asked by looks at these times: guidance asks twice, and a weaker model is one more."""
         beyond = (self.guidance != 1) + (self.autoguidance != 1)
@@ -222,7 +228,7 @@ class Denoiser(Generator, Conditions, Denoises):
 
     def usual(self) -> DenoiserSampling:
         """See `Generator.usual`; labels that are known are followed a little more strongly than they were learnt."""
-        if self.memory is None:
+        if self.memory is None or not self.config.label_dropout:
             return self.Sampling()
         between = torch.tensor(BETWEEN, dtype=torch.float64, device="cpu")
         low, high = (round(float(at), 3) for at in self.moments(between))
@@ -238,12 +244,18 @@ class Denoiser(Generator, Conditions, Denoises):
         Raises:
             UserError: of what is asked, something would not be heeded.
         """
+        options.check()
         if options.autoguidance != 1 and condition.weaker is None:
             raise UserError(
                 f"autoguidance {options.autoguidance:g} needs a weaker model to lead away from: name one (--weaker RUN)"
             )
         if options.autoguidance == 1 and condition.weaker is not None:
             raise UserError("a weaker model has no effect at autoguidance 1: ask for more (--set autoguidance=2)")
+        if options.guidance != 1 and self.memory is not None and not self.config.label_dropout:
+            raise UserError(
+                f"guidance {options.guidance:g} leads away from pictures of no label, and this model has seen none "
+                "(label_dropout=0): leave it at 1"
+            )
         return labels_to_paint(self.memory, condition.labels, draws, options.guidance)
 
 

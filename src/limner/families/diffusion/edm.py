@@ -67,6 +67,9 @@ class EDMSampling(DenoiserSampling):
 
     def check(self) -> None:
         """Raise `UserError` for what cannot be, and for what the solver would not heed."""
+        super().check()
+        if self.churned[0] > self.churned[1]:
+            raise UserError(f"churned {self.churned[0]:g},{self.churned[1]:g} holds nothing: give the lower end first")
         if self.lowest >= self.highest:
             raise UserError(f"lowest noise level {self.lowest:g} is not below the highest, {self.highest:g}")
         heeds = {"churn": "stochastic", "churned": "stochastic", "inflation": "stochastic", "tolerance": "adaptive"}
@@ -111,7 +114,6 @@ class EDM(Denoiser, FlowsAlong):
     @torch.no_grad()
     def paint(self, draws: Draws, condition: Condition, options: EDMSampling) -> Iterator[Tensor]:
         """Denoised previews, one a step, then the picture; labels not asked for are drawn as training saw them."""
-        options.check()
         asked = replace(condition, labels=self.asked_to_paint(draws, condition, options))
         levels = karras(options.steps, options.rho, options.highest, options.lowest)
         z = options.highest * draws.normal("noise", *self.spec.shape)
@@ -165,5 +167,7 @@ class EDM(Denoiser, FlowsAlong):
         return times(steps, RHO, LOW, HIGH)
 
     def denoise(self, noisy: Tensor, sigma: Tensor, condition: Condition | None = None) -> Tensor:
-        """See `Denoises.denoise`; below the lowest noise level that one is taken to be there."""
-        return self.clean(noisy, self.path.inner(sigma), self.asked(condition))
+        """See `Denoises.denoise`; noise below the lowest level is taken for it, noise above the highest is made it."""
+        level = self.path.inner(sigma)
+        there = (level / sigma).clamp(max=1)
+        return self.clean(spread(there, noisy) * noisy, level, self.asked(condition))

@@ -70,6 +70,7 @@ class FlowSampling(DenoiserSampling):
 
     def check(self) -> None:
         """Raise `UserError` for what would not be heeded."""
+        super().check()
         if self.power != 1 and self.schedule != "uniform":
             raise UserError(f"power {self.power:g} belongs to schedule uniform: leave it out with {self.schedule}")
         if self.solver == "adaptive" and (self.power != 1 or self.schedule != "uniform"):
@@ -89,6 +90,8 @@ class FlowMatching(Denoiser, FlowsAlong):
         super().check(config, spec)
         assert isinstance(config, FlowConfig)
         config.finish.check(config.small)
+        if config.time == "uniform" and (config.time_mean, config.time_std) != (0, 1):
+            raise UserError("time_mean and time_std are of the logit-normal times: leave them out with time=uniform")
 
     def __init__(self, config: FlowConfig, spec: Spec) -> None:
         super().__init__(config, spec)
@@ -192,7 +195,6 @@ class FlowMatching(Denoiser, FlowsAlong):
     @torch.no_grad()
     def paint(self, draws: Draws, condition: Condition, options: FlowSampling) -> Iterator[Tensor]:
         """Denoised previews, one a step, then the picture; labels not asked for are drawn as training saw them."""
-        options.check()
         asked = replace(condition, labels=self.asked_to_paint(draws, condition, options))
         z = self.prior * draws.normal("noise", *self.spec.shape)
         previews: list[Tensor] = []
@@ -234,12 +236,13 @@ class FlowMatching(Denoiser, FlowsAlong):
         return lambda z, t: self.velocity(z, moment(z, t, self.path), self.asked(condition))
 
     def way(self, steps: int) -> list[float]:
-        """See `FlowsAlong.way`; most steps lie near the picture."""
-        return times(steps, 3.0, 0.0, 1.0)
+        """See `FlowsAlong.way`; most steps lie near the picture, where times do not crowd there by themselves."""
+        return times(steps, self.path.crowding, 0.0, 1.0)
 
     def denoise(self, noisy: Tensor, sigma: Tensor, condition: Condition | None = None) -> Tensor:
-        """See `Denoises.denoise`; the path's z is alpha times the noisy picture."""
+        """See `Denoises.denoise`; the path's z is alpha times the noisy picture, as noisy as the path becomes."""
         time = self.path.inner(self.path.time(sigma))
         level = self.path.at(time)
-        z = spread(level.alpha, noisy) * noisy
+        there = (level.sigma / level.alpha / sigma).clamp(max=1)
+        z = spread(level.alpha * there, noisy) * noisy
         return convert(self.velocity(z, time, self.asked(condition)), z, level, "velocity", "x")

@@ -88,6 +88,7 @@ NETWORKS = Architecture(
     Critic,
     heeds=("widest", "upsample", "patch"),
     norms=("batch", "layer", "group", "instance", "rms", "pixel", "none"),
+    critic_norms=(),
     smallest=8,
     conditionings=(*PLAIN, "normalisation"),
     families=("sagan", "gan"),

@@ -152,13 +152,18 @@ class GANSampling(Options):
             diverse.
     """
 
-    truncation: Annotated[float, Meta(gt=0)] | None = None
+    truncation: Annotated[float, Meta(gt=0, le=100)] | None = None
 
 
 class Painter(nn.Module):
     """G: forward(latents (B, *wanted), labels (B, A) or None) gives pictures (B, C, H, W) in [-1, 1]."""
 
     wanted: tuple[int, ...]
+
+    def painted(self, z: Tensor, labels: Tensor | None) -> Tensor:
+        """Pictures of these latents and no others, in training too."""
+        found: Tensor = self(z, labels)
+        return found
 
     def traced(self, z: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
         """(what it paints from, pictures) for latents z: what path lengths are taken along. A style, where it has one.
@@ -176,8 +181,9 @@ class Architecture:
     Attributes:
         painter: makes G. critic: makes D, whose forward(pictures (B, C, H, W), labels) gives logits (B,).
         heeds: those of `rules.PARTICULAR` that have a meaning here.
-        norms: what its networks can be normalised by.
-        smallest: side of the smallest picture, in pixels.
+        norms: what its generator can be normalised by. critic_norms: what its discriminator can; None: by the same.
+        smallest: side of the smallest picture, in pixels, or in squares of them.
+        scaled: its layers divide their weights themselves (equalised rates).
         conditionings: what can be done with labels.
         families: those that it can be played in, its own first: "stylegan" where its painter is a
             `styling.StylePainter`, "sagan" where both networks have a layer of attention.
@@ -192,3 +198,5 @@ class Architecture:
     conditionings: tuple[Conditioning, ...] = PLAIN
     families: tuple[Family, ...] = ("gan",)
     sizes: Callable[[GANConfig, Spec], list[tuple[int, int]]] | None = None
+    critic_norms: tuple[NormName, ...] | None = None
+    scaled: bool = False

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from limner.api import Spec
 from limner.families.gan import conditioning
 from limner.families.gan.config import GANConfig
+from limner.families.gan.options import Minibatch as MinibatchName
 from limner.nn.dropout import Dropout
 from limner.nn.embed import LabelEmbedding
 from limner.nn.minibatch import Deviation, Discrimination, Minibatch
@@ -38,19 +39,21 @@ class Critic(nn.Module, ABC):
 
     Attributes:
         drops_itself: whether `features` have dropout already; of others it is taken behind them.
+        minibatch: what it sees of a picture's neighbours where nothing else is asked for.
     """
 
     drops_itself: ClassVar[bool] = False
+    minibatch: ClassVar[MinibatchName] = "none"
     score: nn.Linear
     inner: LabelEmbedding | None
 
-    def conclude(self, config: GANConfig, spec: Spec, width: int, minibatch: str = "none") -> None:
-        """Make the last layers, behind features (B, width); `minibatch` is the architecture's own."""
+    def conclude(self, config: GANConfig, spec: Spec, width: int) -> None:
+        """Make the last layers, behind features (B, width)."""
         self.width = width
         self.drop = Dropout(0.0 if self.drops_itself else config.dropout or 0.0)
         steady = config.stabilisers
         self.crowd: Minibatch | None = None
-        match steady.minibatch or minibatch:
+        match steady.minibatch or self.minibatch:
             case "deviation":
                 self.crowd = Deviation(steady.minibatch_group)
             case "discrimination":

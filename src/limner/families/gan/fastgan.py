@@ -134,7 +134,7 @@ class Critic(Judge):
 
     def __init__(self, config: GANConfig, spec: Spec) -> None:
         super().__init__()
-        kind = config.discriminator_norm or ("layer" if config.penalised else "batch")
+        kind = config.judging_norm("batch")
         start, self.levels = pyramid(spec.height, spec.width)
         self.whole = start[0] * 2**self.levels, start[1] * 2**self.levels
         widths = channels(config.width, config.widest, self.levels - 1)

@@ -27,6 +27,9 @@ from limner.nn.augment import augment
 from limner.nn.embed import LabelMemory
 from limner.nn.spectral import spectral
 
+OPEN = 16
+"""Labels that a picture is judged beside where its own is left open."""
+
 
 class Game(api.Generator, api.Conditions, api.Critiques):
     """See the head of this file."""
@@ -178,7 +181,7 @@ class Game(api.Generator, api.Conditions, api.Critiques):
     ) -> dict[str, Tensor]:
         """Real pictures painted again from their codes: G forgets none of them (Che et al. 2017, section 3.1)."""
         assert self.encoder is not None
-        steady, again = self.config.stabilisers, self.painter(self.encoder(pictures), labels)
+        steady, again = self.config.stabilisers, self.painter.painted(self.encoder(pictures), labels)
         losses = {"modes": steady.modes * (pictures - again).square().mean()}
         if weight := steady.modes_realism:
             fake = self.judged(self.shown(again, batch.draws, "again", progress), labels)
@@ -267,9 +270,15 @@ class Game(api.Generator, api.Conditions, api.Critiques):
         return self.loss.opinion(real, self.critic(painted, batch.labels))
 
     def critique(self, pictures: Tensor, labels: Tensor | None = None) -> Tensor:
-        """D's logits (B,)."""
-        logits: Tensor = self.critic(pictures, labels)
-        return logits
+        """D's logits (B,); where labels are left open, the mean over those that training saw beside what is asked."""
+        if self.memory is None:
+            return cast(Tensor, self.critic(pictures, None))
+        if labels is None:
+            labels = torch.full((len(pictures), len(self.spec.attributes)), -1, device=pictures.device)
+        if bool((labels >= 0).all()):
+            return cast(Tensor, self.critic(pictures, labels))
+        told = self.memory.spread(labels, OPEN)  # (B, OPEN, A)
+        return torch.stack([self.critic(pictures, beside) for beside in told.unbind(1)]).mean(0)
 
 
 class GAN(Game):

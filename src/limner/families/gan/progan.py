@@ -119,6 +119,8 @@ class Painter(config.Painter):
 class Critic(Judge):
     """D: pictures (B, C, H, W) and labels (B, A) to logits (B,); pictures larger than its level are made smaller."""
 
+    minibatch = "deviation"
+
     def __init__(self, config: GANConfig, spec: Spec) -> None:
         super().__init__()
         self.growth = growth = Growth(config, spec)
@@ -138,7 +140,7 @@ class Critic(Judge):
             Leaky(),
         )
         self.inner = conditioning.projection_table(config, spec, widths[0])
-        self.conclude(config, spec, widths[0], minibatch="deviation")
+        self.conclude(config, spec, widths[0])
         conditioning.forget(self.inner)
 
     def grow(self, level: int, fraction: float) -> None:
@@ -170,5 +172,12 @@ def sizes(config: GANConfig, spec: Spec) -> list[tuple[int, int]]:
 
 
 NETWORKS = Architecture(
-    Painter, Critic, heeds=("widest", "coarsest"), norms=("pixel", "batch", "none"), smallest=8, sizes=sizes
+    Painter,
+    Critic,
+    heeds=("widest", "coarsest"),
+    norms=("pixel", "batch", "none"),
+    critic_norms=(),
+    smallest=8,
+    sizes=sizes,
+    scaled=True,
 )

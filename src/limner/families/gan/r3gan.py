@@ -154,6 +154,7 @@ class Critic(Judge):
         # Each channel's places weighed: a convolution of as many groups as channels, over the whole map.
         self.gather = nn.Parameter(torch.empty(widths[-1], *frame.start))
         nn.init.normal_(self.gather, 0.0, math.prod(frame.start) ** -0.5)
+        self.bounded = config.regularisers.spectral
         self.conclude(config, spec, widths[-1])
         start(self.score)
         self.inner = conditioning.projection_table(config, spec, widths[-1])
@@ -163,7 +164,10 @@ class Critic(Judge):
         """x (B, C, H, W)."""
         x = F.pixel_unshuffle(padded(x, *self.whole), self.patch)
         x = self.layers(self.look(conditioning.with_planes(x, labels, self.planes)))
-        return (x * self.gather.to(x.dtype)).sum((2, 3))
+        gather: Tensor = self.gather
+        if self.bounded:  # as spectral normalisation does with layers: each channel's row has length one
+            gather = F.normalize(gather.flatten(1), dim=1).view_as(gather)
+        return (x * gather.to(x.dtype)).sum((2, 3))
 
 
 NETWORKS = Architecture(

@@ -75,9 +75,9 @@ def consistency(
 def filters(network: nn.Module) -> Iterator[Tensor]:
     """Weights whose rows are to be at right angles: all that multiply, but for embeddings (Brock et al. 2019, 3.1)."""
     for layer in network.modules():
-        for weight in layer.parameters(recurse=False):
-            if weight.dim() > 1 and not isinstance(layer, nn.Embedding):
-                yield weight.transpose(0, 1) if isinstance(layer, nn.ConvTranspose2d) else weight
+        weight = layer._parameters.get("weight")
+        if weight is not None and weight.dim() > 1 and not isinstance(layer, nn.Embedding):
+            yield weight.transpose(0, 1) if isinstance(layer, nn.ConvTranspose2d) else weight
 
 
 @torch.no_grad()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from limner.api import Spec
@@ -56,19 +58,24 @@ def _changed(config: GANConfig, group: str | None = None) -> set[str]:
 
 def _networks(config: GANConfig, spec: Spec) -> None:
     name, networks = config.architecture, architecture(config.architecture)
-    if min(spec.height, spec.width) < networks.smallest:
-        least = networks.smallest
-        raise UserError(f"architecture={name} paints {least} pixels and more, not {spec}: choose a larger --size")
+    patch = config.patch or 1
+    if min(spec.height, spec.width) < (least := patch * networks.smallest):
+        squares = f" in squares of patch={patch}" if patch > 1 else ""
+        raise UserError(
+            f"architecture={name} paints {least} pixels and more{squares}, not {spec}: choose a larger --size"
+            + (" or patch=1" if squares else "")
+        )
     for option in PARTICULAR:
         if option in _changed(config) and option not in networks.heeds:
             heeded = ", ".join(("width", "latent", *networks.heeds))
             value = getattr(config, option)
             raise UserError(f"{option}={value} has no meaning under architecture={name}: use {heeded}")
-    for option in ("generator_norm", "discriminator_norm"):
+    judging = networks.norms if networks.critic_norms is None else networks.critic_norms
+    for option, norms in (("generator_norm", networks.norms), ("discriminator_norm", judging)):
         norm = getattr(config, option)
-        if norm is not None and norm not in networks.norms:
-            able = ", ".join(networks.norms)
-            raise UserError(f"{option}={norm} does not fit architecture={name}: use one of {able}")
+        if norm is not None and norm not in norms:
+            able = f"use one of {', '.join(norms)}" if norms else "leave it out, that network has none"
+            raise UserError(f"{option}={norm} does not fit architecture={name}: {able}")
 
 
 def _labels(config: GANConfig, spec: Spec) -> None:
@@ -117,6 +124,14 @@ def _penalties(config: GANConfig) -> None:
 
 def _regularisers(config: GANConfig) -> None:
     held = config.regularisers
+    if architecture(config.architecture).scaled and (held.spectral or held.generator_spectral):
+        option = "spectral" if held.spectral else "generator_spectral"
+        raise UserError(
+            f"{option}=true divides weights by their size, which the layers of architecture={config.architecture} do "
+            f"already at each pass: leave it out"
+        )
+    if held.path_length and config.code == "encoded":
+        raise UserError("path_length asks how far pictures move with few numbers: leave it out with code=encoded")
     if held.spectral and config.discriminator_norm not in (None, "none"):
         raise UserError(
             f"spectral=true divides the discriminator's weights, and discriminator_norm={config.discriminator_norm} "
@@ -146,8 +161,11 @@ def _stabilisers(config: GANConfig) -> None:
             f"auxiliary_weight={steady.auxiliary_weight:g} has no meaning under conditioning={config.conditioning}: "
             f"set conditioning=auxiliary"
         )
-    if "minibatch_group" in changed and steady.minibatch == "none":
-        raise UserError(f"minibatch_group={steady.minibatch_group} has no meaning under minibatch=none")
+    judging: Any = architecture(config.architecture).critic
+    if "minibatch_group" in changed and (steady.minibatch or judging.minibatch) == "none":
+        raise UserError(
+            f"minibatch_group={steady.minibatch_group} has no meaning under minibatch=none: add minibatch=deviation"
+        )
     if steady.modes_realism and not steady.modes:
         raise UserError(f"modes_realism={steady.modes_realism:g} has no meaning without an encoder: add modes=0.2")
     if steady.modes and config.code == "encoded":

@@ -61,6 +61,7 @@ NETWORKS = Architecture(
     AttentiveCritic,
     heeds=("widest", "upsample", "patch"),
     norms=("batch", "layer", "group", "instance", "rms", "pixel", "none"),
+    critic_norms=(),
     smallest=8,
     conditionings=(*PLAIN, "normalisation"),
     families=("sagan", "gan"),

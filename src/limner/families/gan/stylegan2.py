@@ -103,4 +103,5 @@ NETWORKS = Architecture(
     smallest=8,
     conditionings=("none", "style"),
     families=("stylegan",),
+    scaled=True,
 )

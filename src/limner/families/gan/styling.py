@@ -62,6 +62,10 @@ class StylePainter(Painter, ABC):
         at = self.styles(z, labels)
         return at, self.picture(at)
 
+    def painted(self, z: Tensor, labels: Tensor | None) -> Tensor:
+        """See `Painter`: nothing mixed in."""
+        return self.picture(self.styles(z, labels))
+
     def forward(self, z: Tensor, labels: Tensor | None) -> Tensor:
         """z (B, latent)."""
         styles = self.styles(z, labels)
@@ -76,6 +80,8 @@ class StyleCritic(Critic):
 
     An architecture says how a resolution falls to the next: `fall(before, after, halve)`.
     """
+
+    minibatch = "deviation"
 
     @staticmethod
     @abstractmethod
@@ -94,7 +100,7 @@ class StyleCritic(Critic):
         self.layers = nn.Sequential(*falls, EqualisedConv2d(widths[-1], widths[-1], 3), Leaky(), nn.Flatten())
         self.gather = nn.Sequential(EqualisedLinear(widths[-1] * start[0] * start[1], widths[-1]), Leaky())
         self.inner = conditioning.projection_table(config, spec, widths[-1])
-        self.conclude(config, spec, widths[-1], minibatch="deviation")
+        self.conclude(config, spec, widths[-1])
         conditioning.forget(self.inner)
 
     def features(self, x: Tensor, labels: Tensor | None) -> Tensor:

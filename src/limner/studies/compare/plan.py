@@ -22,7 +22,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     Attributes:
         name: of its files. label: the row's model in the report; rows of one label are seeds of one model.
-        kind: train a recipe, or take a run, or pictures. source: the recipe's name, or the path.
+        kind: train a recipe, or take a run, or pictures. source: the recipe's name, or the path. stamp: of what lay at
+            that path: it changes with it.
         seed: of the training. group: the group that brought it in, such as the baselines.
         data: the pictures, as named. pack: their id. options: how they are read.
         length: the training's {"budget": seconds} or {"steps": n}. settings: of the training, beside that.
@@ -34,6 +35,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     label: str
     kind: Kind
     source: str
+    stamp: str = ""
     seed: int = 0
     group: str | None = None
     data: str
@@ -46,6 +48,13 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     features: str = "default"
     draw: int = 0
     per_class: bool = False
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """What `train` and `estimate` are asked for, but for the training's length; no labels are an option of data."""
+        keys = dict(self.settings)
+        unlabelled = {"labels": keys.pop("labels")} if "labels" in keys else {}
+        return {**self.options, **unlabelled, "seed": self.seed, "keys": keys}
 
 
 @dataclass(frozen=True)

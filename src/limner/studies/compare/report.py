@@ -165,8 +165,8 @@ def _costs(rows: Sequence[Result]) -> dict[str, Any]:
     """What training and painting cost, the mean over the rows; None where nothing is known."""
     return {
         "training": {
-            name: _mean(row["training"] and row["training"][name] for row in rows)
-            for name in ("seconds", "steps", "parameters", "pictures_per_second", "peak_memory", "batch")
+            name: _mean(row["training"] and row["training"].get(name) for row in rows)
+            for name in ("seconds", "steps", "parameters", "pictures_per_second", "peak_memory", "batch", "processes")
         },
         "sampling": {
             name: _mean(row["sampling"] and row["sampling"][name] for row in rows)

@@ -31,16 +31,27 @@ def path_of(folder: Path, row: Row) -> Path:
 
 
 def result_of(folder: Path, row: Row) -> Result | None:
-    """A row's result, or None where there is none yet. Raises `UserError` for one of a row that was another then."""
+    """A row's result, or None where there is none yet.
+
+    Raises:
+        UserError: the row was another then, and did not fail.
+    """
     path = path_of(folder, row)
     if not path.is_file():
         return None
     found: Result = json.loads(path.read_text())
-    then, now = found["row"], msgspec.to_builtins(row)
+    then, now = (msgspec.to_builtins(msgspec.convert(one, Row)) for one in (found["row"], msgspec.to_builtins(row)))
     beside = ("group", "per_class")
-    if other := [key for key in now if key not in beside and then.get(key) != now[key]]:
-        said = "; ".join(f"{key} {then.get(key)!r} then, {now[key]!r} now" for key in other)
+    other = [key for key in now if key not in beside and then[key] != now[key]]
+    if other and "failed" in found:
+        return None
+    if other == ["stamp"]:
+        raise UserError(f"{row.source} is not what {path} measured any more: choose another --out, or remove that file")
+    if other:
+        said = "; ".join(f"{key} {then[key]!r} then, {now[key]!r} now" for key in other)
         raise UserError(f"{path} was made otherwise ({said}): ask as you did then, or choose another --out")
+    if now["per_class"] and not then["per_class"]:
+        found["no_classes"] = "it was measured with --no-per-class: choose another --out for its classes"
     return found
 
 

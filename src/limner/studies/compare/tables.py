@@ -80,7 +80,7 @@ def _row(model: dict[str, Any], shown: list[str], by: str, scale: Scale) -> str:
             cells += [f'<td class="left">{drawn}</td>', _against(model["next"])]
     training, sampling = model["training"], model["sampling"]
     cells += [
-        _known(training["pictures_per_second"], short),
+        _pace(training),
         _known(sampling["pictures_per_second"], short),
         _known(training["peak_memory"], lambda held: f"{held / 2**20:,.0f} MiB"),
         _known(training["parameters"], short),
@@ -88,6 +88,15 @@ def _row(model: dict[str, Any], shown: list[str], by: str, scale: Scale) -> str:
         f"<td>{len(model['rows'])}</td>",
     ]
     return f"<tr>{''.join(cells)}</tr>"
+
+
+def _pace(training: dict[str, Any]) -> str:
+    """Pictures a second in training, and the global batch and the processes that shared it."""
+    if training["pictures_per_second"] is None or training["processes"] is None:
+        return _known(training["pictures_per_second"], short)
+    many = f"{training['processes']:.0f} processes" if training["processes"] != 1 else "1 process"
+    shared = f'<span class="range">batch {training["batch"]:,.0f}, {many}</span>'
+    return f"<td>{short(training['pictures_per_second'])}{shared}</td>"
 
 
 def _floor_row(model: dict[str, Any], shown: list[str], by: str) -> str:

@@ -70,6 +70,10 @@ class Game(Generator):
                 "point: "
                 "leave it out, or r1, r2 and gp"
             )
+        if not config.gp and config.gp_centre != 1:
+            raise UserError(f"gp_centre={config.gp_centre:g} belongs to a penalty that is not there: add gp=10")
+        if adversarial.LOSSES[config.loss].unbounded and not (config.r1 or config.r2 or config.gp):
+            raise UserError(f"{config.loss} grows without end where nothing bounds D's slope: add gp=10, or r1=1")
         if config.smoothing and not adversarial.LOSSES[config.loss].smooths:
             able = ", ".join(name for name, loss in adversarial.LOSSES.items() if loss.smooths)
             raise UserError(f"smoothing needs targets between 0 and 1, which {config.loss} has not: take {able}")

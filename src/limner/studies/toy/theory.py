@@ -60,9 +60,9 @@ _BINARY = Optimum(torch.sigmoid, _share, lambda p, q: math.log(4) - 2 * jsd(p, q
 OPTIMA = {
     "minimax": _BINARY,
     "non-saturating": _BINARY,
-    # Mao et al. 2017, equation 5, with b = c = 1 and a = 0.
+    # Mao et al. 2017, equation 5, with b = c = 1 and a = 0: the value is 1/4 - 1/8 sum (p - q)^2 / (p + q).
     "least-squares": Optimum(
-        lambda logits: logits, _share, lambda p, q: float((_share(p, q) * q).sum()) / 2, "Pearson's chi-squared"
+        lambda logits: logits, _share, lambda p, q: float((_share(p, q) * q).sum()) / 2, "the triangular discrimination"
     ),
     # Lim & Ye 2017: the sign; E max(0, 1 - D) + E max(0, 1 + D) is then 2 - 2 TV.
     "hinge": Optimum(
