@@ -42,14 +42,23 @@ class DenoisingConfig(Options):
 
     Attributes:
         width: units of each of its three hidden layers.
-        timesteps: noise levels of ddpm. noise_mean, noise_std: of the logarithm of the noise levels of edm.
     """
 
     width: Positive = 128
+    optimiser: Optimiser = Optimiser(rate=3e-3, warmup=0.02, decay=0.5)
+
+
+class StepsConfig(DenoisingConfig):
+    """Beside that, `timesteps`: how many noise levels there are."""
+
     timesteps: Annotated[int, Meta(ge=100, le=100_000)] = 1000
+
+
+class LevelsConfig(DenoisingConfig):
+    """Beside that, `noise_mean` and `noise_std` of the logarithm of the noise levels that are trained on."""
+
     noise_mean: float = -1.5
     noise_std: Annotated[float, Meta(gt=0)] = 1.5
-    optimiser: Optimiser = Optimiser(rate=3e-3, warmup=0.02, decay=0.5)
 
 
 class DenoisingSampling(Options):
@@ -67,7 +76,7 @@ class Denoising(Generator):
         fine: the solver that is nearest to the exact way. looks: how often the network was asked.
     """
 
-    Config = DenoisingConfig
+    Config: ClassVar[type[DenoisingConfig]] = DenoisingConfig
     Sampling = DenoisingSampling
     solvers: ClassVar[tuple[str, ...]] = FOLLOWERS
     fine: ClassVar[str] = "heun"
@@ -146,10 +155,11 @@ class Flow(Denoising):
 class Steps(Denoising):
     """The noise in a chain of small noisings (2006.11239; the levels of 2102.09672)."""
 
+    Config = StepsConfig
     solvers = ("ddim", "ancestral", "dpm++", "unipc")
     fine = "dpm++"
 
-    def __init__(self, config: DenoisingConfig, spec: Spec) -> None:
+    def __init__(self, config: StepsConfig, spec: Spec) -> None:
         super().__init__(config, spec)
         self.chain = Chain("cosine", config.timesteps)
 
@@ -193,6 +203,8 @@ class Steps(Denoising):
 class Levels(Denoising):
     """A denoiser at unit size for any noise level (2206.00364)."""
 
+    Config = LevelsConfig
+    config: LevelsConfig
     solvers = (*FOLLOWERS, "stochastic")
     path = Additive()
 
