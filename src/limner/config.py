@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import re
@@ -31,6 +32,10 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     formerly: ClassVar[Mapping[str, str]] = {}
 
+    def idle(self) -> Mapping[str, str]:
+        """Options that mean nothing beside the others, each with why: it is an error to ask for one of them."""
+        return {}
+
 
 class Optimiser(Options):
     """An optimiser by name, with its learning rate as a function of progress.
@@ -48,6 +53,12 @@ class Optimiser(Options):
     warmup: Fraction = 0.0
     decay: Fraction = 0.0
     shape: Literal["linear", "cosine", "sqrt"] = "linear"
+
+    def idle(self) -> Mapping[str, str]:
+        """See `Options.idle`."""
+        unknown_to = {"sgd": ("momentum", "betas", "eps"), "momentum": ("betas", "eps"), "muon": ()}
+        found = {name: f"{self.name} has none" for name in unknown_to.get(self.name, ("momentum",))}
+        return found if self.decay else {**found, "shape": "the rate does not fall, add decay=0.4"}
 
 
 class Augment(Options):
@@ -176,7 +187,7 @@ def override(config: Config, assignments: Mapping[str, Any], typing: Typing) -> 
     may be of several kinds, the word that names another kind (`network=transformer`) puts that one's defaults there,
     which later assignments change.
     """
-    raw = to_dict(config)
+    raw, typed = to_dict(config), {}
     choices = {f"model.{name}": kinds for name, hint in _hints(type(config.model)).items() if (kinds := _kinds(hint))}
     for key, value in assignments.items():
         value = parse(value) if isinstance(value, str) else value
@@ -185,7 +196,13 @@ def override(config: Config, assignments: Mapping[str, Any], typing: Typing) -> 
             path, value = place, _of_kind(value, _at(raw, place), choices[place], place)
         above, _, last = path.rpartition(".")
         _at(raw, above)[last] = value
-    return from_dict(raw, typing)
+        typed[key] = above, last, value
+    found = from_dict(raw, typing)
+    for key, (above, last, value) in typed.items():
+        held = functools.reduce(getattr, above.split("."), found)
+        if isinstance(held, Options) and (why := held.idle().get(last)):
+            raise UserError(f"{key}={value} has no effect: {why}")
+    return found
 
 
 def assignments_of(texts: tuple[str, ...]) -> dict[str, str]:

@@ -72,6 +72,8 @@ WRONG = {
     "train digits --model flow --steps 3 --set quiet=1": "unknown option 'quiet'",
     "train digits --set budget=2m": "write it as --budget",
     "train digits --model flow --set optimiser.name=adamw --set betas=[1,1]": "betas[0] is 1: expected `float` < 1.0",
+    "train digits --model dcgan --set generator_optimiser.momentum=0.5": "has no effect: adam has none",
+    "train digits --model vae --set optimiser.decay=0 --set shape=cosine": "the rate does not fall, add decay=0.4",
     "train digits --model flow --set time_mean=Infinity": "time_mean is inf: a finite number is needed",
     "train digits --model flow --steps 3 --set time=uniform --set time_mean=1": "leave them out with time=uniform",
     "sample latest --set temperature=nan": "temperature",

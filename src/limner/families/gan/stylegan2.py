@@ -101,7 +101,7 @@ NETWORKS = Architecture(
     heeds=("widest", "depth", "patch"),
     norms=(),
     smallest=8,
-    conditionings=("none", "style"),
+    conditionings=("none", "auxiliary", "style"),
     families=("stylegan",),
     scaled=True,
 )
