@@ -210,7 +210,8 @@ def test_bad_samples_are_one_clear_line(digits, samples, said):
 def test_files_that_are_no_samples(digits, tmp_path):
     (tmp_path / "broken.npz").write_bytes(b"PK\x03\x04 broken")
     np.savez(tmp_path / "other.npz", weights=np.zeros(3))
-    for name, said in (("broken.npz", "cannot be read"), ("other.npz", "weights")):
+    (tmp_path / "text.npz").write_text("no numbers")
+    for name, said in (("broken.npz", "cannot be read"), ("text.npz", "not a whole .npz"), ("other.npz", "weights")):
         with pytest.raises(UserError, match=said):
             evaluate(tmp_path / name, digits)
     with pytest.raises(UserError, match="held-out or train"):

@@ -113,7 +113,7 @@ def open_labelled(path: str | Path, size: tuple[int, int], names: Sequence[str])
 
 def _read(path: Path) -> Any:
     if path.suffix.lower() == ".npz" and not zipfile.is_zipfile(path):
-        raise UserError(f"{str(path)!r} is not a whole .npz file: write it again")
+        raise UserError(f"{str(path)!r} cannot be read: it is not a whole .npz file")
     try:
         return np.load(path, mmap_mode="r" if path.suffix.lower() == ".npy" else None, allow_pickle=False)
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
