@@ -57,7 +57,7 @@ class Optimiser(Options):
     def idle(self) -> Mapping[str, str]:
         """See `Options.idle`."""
         unknown_to = {"sgd": ("momentum", "betas", "eps"), "momentum": ("betas", "eps"), "muon": ()}
-        found = {name: f"{self.name} has none" for name in unknown_to.get(self.name, ("momentum",))}
+        found = dict.fromkeys(unknown_to.get(self.name, ("momentum",)), f"{self.name} has none")
         return found if self.decay else {**found, "shape": "the rate does not fall, add decay=0.4"}
 
 
