@@ -96,6 +96,7 @@ def test_override_by_last_part_and_by_path(base: Config) -> None:
         ({"budget": "Infinity"}, "train.budget is inf: a finite number is needed"),
         ({"budget": "NaN"}, "train.budget is nan: a finite number is needed"),
         ({"model": "3"}, "unknown option 'model'"),
+        ({"sizes": "1,x"}, r"sizes\[1\] is 'x': expected `int`"),
     ],
 )
 def test_refusals(base: Config, assignments: dict[str, str], message: str) -> None:

@@ -242,12 +242,13 @@ def _known(values: Any, kind: type, where: str) -> Any:
 
 def _typed(values: Any, kind: type, owner: str) -> Any:
     """What plain values mean. Raises `UserError` for an impossible one: whose it is, its name, what came and why."""
+    fitted = _fitted(values, kind, "")
     try:
-        return msgspec.convert(_fitted(values, kind, ""), kind, strict=False)
+        return msgspec.convert(fitted, kind, strict=False)
     except msgspec.ValidationError as error:
         why, _, at = str(error).partition(" - at `$")
         place = at.rstrip("`").lstrip(".")
-        came = _at(values, place)
+        came = _at(fitted, place)
         why = why[:1].lower() + why[1:]
         raise UserError(f"{owner}: {place} is {came!r}: {why}" if place else f"{owner}: {why}") from None
 

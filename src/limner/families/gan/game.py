@@ -271,7 +271,7 @@ class Game(api.Generator, api.Conditions, api.Critiques):
 
     def critique(self, pictures: Tensor, labels: Tensor | None = None) -> Tensor:
         """D's logits (B,); where labels are left open, the mean over those that training saw beside what is asked."""
-        if self.memory is None:
+        if self.memory is None or self.config.conditioning == "auxiliary":  # such a D is told no labels
             return cast(Tensor, self.critic(pictures, None))
         if labels is None:
             labels = torch.full((len(pictures), len(self.spec.attributes)), -1, device=pictures.device)
