@@ -29,5 +29,6 @@ RECIPE = Recipe(
         {"data": "CIFAR-10", "size": 32, "budget": "10m", "fd": 12.5, "floor": 1.6, "commit": "d0848ab"},
         {"data": "avatars", "size": 32, "budget": "10m", "fd": 5.4, "floor": 3.2, "commit": "1933e34"},
         {"data": "avatars", "size": 64, "budget": "10m", "fd": 11.0, "floor": 1.8, "commit": "1933e34"},
+        {"data": "avatars", "size": 64, "budget": "30m", "fd": 4.7, "floor": 1.8, "commit": "c2d66d6"},
     ),
 )
