@@ -538,7 +538,10 @@ def test_runs_from_before_these_options_have_none_of_them():
         ({"adaptive_pictures": 10}, "without adaptive=0.6"),
         ({"augmentation": ("turn",)}, "hides which way is right"),
         ({"conditioning": "auxiliary"}, "needs labelled pictures"),
-        ({"architecture": "progan", "spectral": True, "loss": "hinge"}, "architecture=progan do already at each pass"),
+        (
+            {"architecture": "progan", "spectral": True, "loss": "hinge"},
+            "architecture=progan scale theirs at each pass",
+        ),
         ({"architecture": "sagan", "discriminator_norm": "layer"}, "that network has none"),
         ({"architecture": "sagan", "patch": 4}, "in squares of patch=4"),
         ({"path_length": 2.0, "code": "encoded"}, "leave it out with code=encoded"),

@@ -18,6 +18,11 @@ TINY = f"{Path(__file__).parents[1] / 'tiny.py'}:recipe"
 QUIET = {"threads": 1, "precision": "float32", "layout": "contiguous"}
 
 
+def here(place, row, again=False, quiet=False):
+    """A row made in this process."""
+    return finish(place, row, lambda row: contending.make(row, place, quiet=True), again)
+
+
 @pytest.fixture(scope="module")
 def digits_by_height(tmp_path_factory):
     """Digits below five and others, 8 x 8, many of them held out."""
@@ -42,9 +47,6 @@ def compared(digits_by_height, tmp_path_factory):
     np.savez(folder / "bare.npz", x=pictures)
     names = [str(run.path), str(folder / "labelled.npz"), str(folder / "bare.npz")]
     how = {"out": folder / "out", "n": 150, "quiet": True}
-
-    def here(place, row, again=False, quiet=False):
-        return finish(place, row, lambda row: contending.make(row, place, quiet=True), again)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(contending, "in_own_process", here)
@@ -91,13 +93,7 @@ def test_the_page_has_the_table_and_names_the_worst(compared):
 
 
 def test_rows_that_were_measured_without_classes_say_so(compared, tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        contending,
-        "in_own_process",
-        lambda place, row, again=False, quiet=False: finish(
-            place, row, lambda row: contending.make(row, place, quiet=True), again
-        ),
-    )
+    monkeypatch.setattr(contending, "in_own_process", here)
     how = {**compared["how"], "out": tmp_path / "out"}
     limner.compare(compared["data"], compared["names"][1], per_class=False, **how)
     report = limner.compare(compared["data"], compared["names"][1], per_class=True, **how)

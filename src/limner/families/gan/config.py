@@ -183,7 +183,7 @@ class Architecture:
         heeds: those of `rules.PARTICULAR` that have a meaning here.
         norms: what its generator can be normalised by. critic_norms: what its discriminator can; None: by the same.
         smallest: side of the smallest picture, in pixels, or in squares of them.
-        scaled: its layers divide their weights themselves (equalised rates).
+        scaled: its layers scale their weights at each pass (equalised rates).
         conditionings: what can be done with labels.
         families: those that it can be played in, its own first: "stylegan" where its painter is a
             `styling.StylePainter`, "sagan" where both networks have a layer of attention.

@@ -127,8 +127,8 @@ def _regularisers(config: GANConfig) -> None:
     if architecture(config.architecture).scaled and (held.spectral or held.generator_spectral):
         option = "spectral" if held.spectral else "generator_spectral"
         raise UserError(
-            f"{option}=true divides weights by their size, which the layers of architecture={config.architecture} do "
-            f"already at each pass: leave it out"
+            f"{option}=true divides weights by their largest singular value, and the layers of "
+            f"architecture={config.architecture} scale theirs at each pass: leave it out"
         )
     if held.path_length and config.code == "encoded":
         raise UserError("path_length asks how far pictures move with few numbers: leave it out with code=encoded")
